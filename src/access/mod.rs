@@ -1,0 +1,1 @@
+//! **May this principal do that to this object?**

@@ -1,0 +1,1 @@
+//! **How does it look in JSON, per audience?**

@@ -1,0 +1,1 @@
+//! **Is there room, and if not, from when?**

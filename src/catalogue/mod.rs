@@ -1,0 +1,1 @@
+//! **What is for sale in this market, with which attributes, categories, scores?**

@@ -1,0 +1,1 @@
+//! **Which shop do size n and seed s give?**

@@ -1,0 +1,1 @@
+//! **How do bytes on a socket become a known caller's request?**

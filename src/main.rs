@@ -1,0 +1,3 @@
+//! The `endcap` program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! **Did it help, and may we believe it?**

@@ -1,0 +1,1 @@
+//! **Does this thing fit these rules, and which rule said no?**

@@ -1,0 +1,1 @@
+//! **What did the merchandiser decide, and where is it active now?**

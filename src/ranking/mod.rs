@@ -1,0 +1,1 @@
+//! **What stands at places n to n + k, under this mask?**

@@ -1,0 +1,1 @@
+//! **How does each aggregate look as bytes, in every version?**

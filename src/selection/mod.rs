@@ -1,0 +1,1 @@
+//! **Which rows does this promotion hold, and why this one?**

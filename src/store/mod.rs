@@ -1,0 +1,1 @@
+//! **What was written last, what since, and is it whole?**
