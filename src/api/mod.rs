@@ -1,1 +1,3 @@
 //! **How does it look in JSON, per audience?**
+
+pub mod wire;

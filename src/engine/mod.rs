@@ -1,1 +1,3 @@
 //! **What happens when somebody asks for X?**
+
+pub mod seal;

@@ -1,1 +1,80 @@
 //! **How does each aggregate look as bytes, in every version?**
+//!
+//! Aggregates of the rooms below never derive serde. Each has a *stored form* here, a plain struct
+//! named after the schema (`PromotionV1`), and comes back through the aggregate's own constructor,
+//! so damage cannot slip past it. bincode is positional: a field may never be skipped, flattened
+//! or reordered; a change is a new form and an upgrade from the old one.
+//!
+//! - [`key`]: which key a record of each kind has
+//! - [`market`], [`catalogue`], [`promotion`], [`access`], [`desk`]: the stored forms by subject
+//! - [`json`]: the same forms as JSON, for export, import and verification
+//!
+//! Invariants: every schema ever released opens; what is written is the newest; a round trip gives
+//! an equal aggregate with optional fields absent and present.
+//!
+//! Cost: decoding a million catalogue rows is the bulk of a start, one allocation a text; chunks
+//! are decoded in parallel by the caller.
+
+pub mod catalogue;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::store::codec::{self, CodecError, Draft, Kind, Value};
+
+/// A stored form: the frozen layout of one record kind in one schema.
+pub trait Stored: Serialize + DeserializeOwned {
+    /// Number of the record type; never reused.
+    const KIND: Kind;
+    /// Version of the layout.
+    const SCHEMA: u16;
+
+    /// The bytes to be written.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLarge`] above the bound of a value.
+    fn draft(&self) -> Result<Draft, CodecError> {
+        Draft::new(Self::KIND, Self::SCHEMA, &codec::encode(self)?)
+    }
+
+    /// Reads a value that must be of this kind and schema.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    fn open(value: &Value) -> Result<Self, RecordError> {
+        if value.kind() != Self::KIND || Self::SCHEMA < value.schema() {
+            let (kind, schema) = (value.kind().0, value.schema());
+            return Err(RecordError::TooNew { kind, schema });
+        }
+        Ok(value.form()?)
+    }
+}
+
+/// Why a stored record cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Written by a later version.
+    #[error("format-too-new: kind {kind}, schema {schema}")]
+    TooNew {
+        /// Number of the record type.
+        kind: u16,
+        /// Version of the layout.
+        schema: u16,
+    },
+    /// The bytes do not fit the form.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// The form holds what the aggregate's constructor refuses.
+    #[error("damaged record: {what}")]
+    Refused {
+        /// Which field, and why.
+        what: String,
+    },
+}
+
+impl RecordError {
+    /// A field that its constructor refuses.
+    pub(in crate::record) fn field(name: &str, fault: impl std::fmt::Display) -> Self {
+        Self::Refused { what: format!("{name}: {fault}") }
+    }
+}
