@@ -91,7 +91,11 @@ impl TicketMaker {
         let mut prefix = String::with_capacity(TICKET.len() + head.len() * 4 / 3);
         prefix.push_str(TICKET);
         URL_SAFE_NO_PAD.encode_string(&head, &mut prefix);
-        Self { started, prefix, scratch: Vec::with_capacity(64) }
+        Self {
+            started,
+            prefix,
+            scratch: Vec::with_capacity(64),
+        }
     }
 
     /// Appends the ticket of one item to `out`; the text needs no escaping in JSON.
@@ -101,7 +105,8 @@ impl TicketMaker {
         self.scratch.extend_from_slice(variant.as_bytes());
         let mut hasher = self.started;
         hasher.write(&self.scratch);
-        self.scratch.extend_from_slice(&hasher.finish128().as_bytes());
+        self.scratch
+            .extend_from_slice(&hasher.finish128().as_bytes());
         out.extend_from_slice(self.prefix.as_bytes());
         let from = out.len();
         out.resize(from + self.scratch.len().div_ceil(3) * 4, 0);
@@ -141,9 +146,13 @@ pub fn open_cursor(key: &SealKey, text: &str) -> Result<Vec<u8>, SealError> {
 }
 
 fn unseal(key: &SealKey, kind: &'static str, text: &str) -> Result<Vec<u8>, SealError> {
-    let coded = text.strip_prefix(kind).filter(|_| text.len() <= TOKEN_CHARS_MAX);
+    let coded = text
+        .strip_prefix(kind)
+        .filter(|_| text.len() <= TOKEN_CHARS_MAX);
     let decoded = coded.and_then(|coded| URL_SAFE_NO_PAD.decode(coded).ok());
-    let mut bytes = decoded.filter(|bytes| TAG_BYTES <= bytes.len()).ok_or(SealError::Altered)?;
+    let mut bytes = decoded
+        .filter(|bytes| TAG_BYTES <= bytes.len())
+        .ok_or(SealError::Altered)?;
     let given = bytes.split_off(bytes.len() - TAG_BYTES);
     if bool::from(tag(key, kind, &bytes).ct_eq(&given)) {
         return Ok(bytes);
@@ -185,7 +194,11 @@ fn read_ticket(bytes: &[u8]) -> Option<Ticket> {
     let used = bytes.len() - rest.len();
     let rest = rest.get(used.next_multiple_of(3) - used..)?;
     let (position, variant) = rest.split_at_checked(4)?;
-    let number = |at: usize| Some(u64::from_le_bytes(numbers.get(at..at + 8)?.try_into().ok()?));
+    let number = |at: usize| {
+        Some(u64::from_le_bytes(
+            numbers.get(at..at + 8)?.try_into().ok()?,
+        ))
+    };
     Some(Ticket {
         page: PageSeal {
             market: MarketId::parse(std::str::from_utf8(market).ok()?).ok()?,
@@ -228,7 +241,14 @@ mod tests {
         for market in ["s", "se", "sec", "a-long-market"] {
             let opened = open_ticket(&KEY, &ticket(market, "FJO-DÖWN", 17), Timestamp(2_000));
             let variant = VariantKey::parse("FJO-DÖWN").unwrap();
-            assert_eq!(opened, Ok(Ticket { page: page(market), variant, position: 17 }));
+            assert_eq!(
+                opened,
+                Ok(Ticket {
+                    page: page(market),
+                    variant,
+                    position: 17
+                })
+            );
         }
     }
 

@@ -150,7 +150,10 @@ impl TryFrom<DecimalV1> for Score {
 impl From<&AttributeTexts> for AttributeV1 {
     fn from(own: &AttributeTexts) -> Self {
         let texts = own.texts.iter().map(ToString::to_string).collect();
-        Self { attr: own.attr.to_string(), texts }
+        Self {
+            attr: own.attr.to_string(),
+            texts,
+        }
     }
 }
 
@@ -159,7 +162,10 @@ impl TryFrom<AttributeV1> for AttributeTexts {
 
     fn try_from(stored: AttributeV1) -> Result<Self, RecordError> {
         let attr = read("attr", Attr::parse(&stored.attr))?;
-        Ok(Self { attr, texts: stored.texts.into_iter().map(Into::into).collect() })
+        Ok(Self {
+            attr,
+            texts: stored.texts.into_iter().map(Into::into).collect(),
+        })
     }
 }
 
@@ -254,7 +260,11 @@ impl From<&FeedOperation> for OperationV1 {
     fn from(operation: &FeedOperation) -> Self {
         match operation {
             FeedOperation::ReplaceProduct(product) => Self::ReplaceProduct(product.into()),
-            FeedOperation::ReplaceVariant { product, product_fields, variant } => {
+            FeedOperation::ReplaceVariant {
+                product,
+                product_fields,
+                variant,
+            } => {
                 let fields = product_fields.as_ref().map(Into::into);
                 Self::ReplaceVariant(text(product.as_ref()), fields, variant.into())
             }
@@ -288,12 +298,14 @@ impl TryFrom<OperationV1> for FeedOperation {
                 product_fields: fields.map(TryInto::try_into).transpose()?,
                 variant: stored.try_into()?,
             },
-            OperationV1::EditProduct(key, edit) => {
-                Self::EditProduct { product: product(&key)?, edit: edit.try_into()? }
-            }
-            OperationV1::EditVariant(key, edit) => {
-                Self::EditVariant { variant: variant(&key)?, edit: edit.try_into()? }
-            }
+            OperationV1::EditProduct(key, edit) => Self::EditProduct {
+                product: product(&key)?,
+                edit: edit.try_into()?,
+            },
+            OperationV1::EditVariant(key, edit) => Self::EditVariant {
+                variant: variant(&key)?,
+                edit: edit.try_into()?,
+            },
             OperationV1::DeleteProduct(key) => Self::DeleteProduct(product(&key)?),
             OperationV1::DeleteVariant(key) => Self::DeleteVariant(variant(&key)?),
             OperationV1::ReplaceCategory(stored) => Self::ReplaceCategory(stored.try_into()?),
@@ -416,15 +428,21 @@ fn change<T>(
     stored: Option<Option<String>>,
     parse: impl Fn(&str) -> Result<T, Fault>,
 ) -> Result<Change<T>, RecordError> {
-    stored.map(|inner| read_some(name, inner, parse)).transpose()
+    stored
+        .map(|inner| read_some(name, inner, parse))
+        .transpose()
 }
 
 fn scores(stored: Option<Option<DecimalV1>>) -> Result<Change<Score>, RecordError> {
-    stored.map(|inner| inner.map(TryInto::try_into).transpose()).transpose()
+    stored
+        .map(|inner| inner.map(TryInto::try_into).transpose())
+        .transpose()
 }
 
 fn categories(ids: &[String]) -> Result<Vec<CategoryId>, RecordError> {
-    ids.iter().map(|id| read("category", CategoryId::parse(id))).collect()
+    ids.iter()
+        .map(|id| read("category", CategoryId::parse(id)))
+        .collect()
 }
 
 fn all<S, T: TryFrom<S, Error = RecordError>>(stored: Vec<S>) -> Result<Vec<T>, RecordError> {

@@ -6,8 +6,7 @@
 //! or reordered; a change is a new form and an upgrade from the old one.
 //!
 //! - [`key`]: which key a record of each kind has
-//! - [`market`], [`catalogue`], [`promotion`], [`access`], [`desk`]: the stored forms by subject
-//! - [`json`]: the same forms as JSON, for export, import and verification
+//! - [`market`], [`catalogue`], [`desk`], [`import`]: the stored forms by subject
 //!
 //! Invariants: every schema ever released opens; what is written is the newest; a round trip gives
 //! an equal aggregate with optional fields absent and present.
@@ -16,6 +15,10 @@
 //! are decoded in parallel by the caller.
 
 pub mod catalogue;
+pub mod desk;
+pub mod import;
+pub mod key;
+pub mod market;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -75,6 +78,8 @@ pub enum RecordError {
 impl RecordError {
     /// A field that its constructor refuses.
     pub(in crate::record) fn field(name: &str, fault: impl std::fmt::Display) -> Self {
-        Self::Refused { what: format!("{name}: {fault}") }
+        Self::Refused {
+            what: format!("{name}: {fault}"),
+        }
     }
 }

@@ -22,9 +22,11 @@ impl<'a> Fields<'a> {
     /// `wrong-type` if the value is no object.
     pub(crate) fn of(value: &'a Value) -> Read<Self> {
         match value {
-            Value::Object(object) => {
-                Ok(Self { object, known: BTreeSet::new(), complaints: Complaints::new() })
-            }
+            Value::Object(object) => Ok(Self {
+                object,
+                known: BTreeSet::new(),
+                complaints: Complaints::new(),
+            }),
             other => Err(vec![wrong_type("an object", other).at("")]),
         }
     }
@@ -45,7 +47,9 @@ impl<'a> Fields<'a> {
         name: &'static str,
         read: impl FnOnce(&'a Value) -> Result<T, Fault>,
     ) -> Option<T> {
-        self.part(name, |value| read(value).map_err(|fault| vec![fault.at("")]))
+        self.part(name, |value| {
+            read(value).map_err(|fault| vec![fault.at("")])
+        })
     }
 
     /// A part that must be there.
@@ -66,7 +70,9 @@ impl<'a> Fields<'a> {
         name: &'static str,
         read: impl FnOnce(&'a Value) -> Result<T, Fault>,
     ) -> Option<T> {
-        self.need_part(name, |value| read(value).map_err(|fault| vec![fault.at("")]))
+        self.need_part(name, |value| {
+            read(value).map_err(|fault| vec![fault.at("")])
+        })
     }
 
     /// A list that may be absent or null; every entry is read, faults carry its place.
@@ -112,7 +118,10 @@ impl<'a> Fields<'a> {
         for name in self.object.keys() {
             if !self.known.contains(name.as_str()) {
                 let did_you_mean = nearest(name, self.known.iter().copied());
-                let fault = Fault::UnknownField { found: name.clone(), did_you_mean };
+                let fault = Fault::UnknownField {
+                    found: name.clone(),
+                    did_you_mean,
+                };
                 self.complaints.add(format!("/{}", token(name)), fault);
             }
         }
@@ -138,7 +147,13 @@ pub(crate) fn read_list<'a, T>(
         return Err(vec![wrong_type("a list", value).at("")]);
     };
     if max < entries.len() {
-        return Err(vec![Fault::TooMany { have: entries.len(), max }.at("")]);
+        return Err(vec![
+            Fault::TooMany {
+                have: entries.len(),
+                max,
+            }
+            .at(""),
+        ]);
     }
     let mut complaints = Complaints::new();
     let mut list = Vec::with_capacity(entries.len());
@@ -165,7 +180,10 @@ pub(crate) fn wrong_type(expected: &'static str, found: &Value) -> Fault {
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     };
-    Fault::WrongType { expected, found: found.to_owned() }
+    Fault::WrongType {
+        expected,
+        found: found.to_owned(),
+    }
 }
 
 fn pointer(name: &str) -> String {
@@ -187,7 +205,10 @@ mod tests {
         fields.scalar("level", scalar::text);
         fields.list("list", 9, whole(scalar::text));
         let complaints = fields.finish(Some(())).unwrap_err();
-        let found: Vec<_> = complaints.iter().map(|c| (&*c.pointer, c.fault.code())).collect();
+        let found: Vec<_> = complaints
+            .iter()
+            .map(|c| (&*c.pointer, c.fault.code()))
+            .collect();
         let expected = [
             ("/name", "required"),
             ("/level", "wrong-type"),

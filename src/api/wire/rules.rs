@@ -56,7 +56,11 @@ fn read_matcher(
         let bound = |value| scalar::literal(value).map(Arc::from);
         let (min, max) = (fields.scalar("min", bound), fields.scalar("max", bound));
         let some = min.is_some() || max.is_some();
-        found.push(("min/max", some.then_some(WrittenMatcher::Range { min, max }), Op::Include));
+        found.push((
+            "min/max",
+            some.then_some(WrittenMatcher::Range { min, max }),
+            Op::Include,
+        ));
     }
     if fields.has("exists") {
         let exists = fields.need("exists", scalar::flag);
@@ -76,20 +80,27 @@ fn read_matcher(
             fields.complain("in", Fault::Contradiction { why });
             None
         }
-        1 => found.pop().and_then(|(_, matcher, op)| matcher.map(|matcher| (matcher, op))),
+        1 => found
+            .pop()
+            .and_then(|(_, matcher, op)| matcher.map(|matcher| (matcher, op))),
         _ => {
             let names: Vec<_> = found.iter().map(|(name, ..)| *name).collect();
             let why = format!("one matcher a rule, found {}", names.join(" and "));
-            fields.complain(names[1].split('/').next().unwrap_or("in"), Fault::Contradiction {
-                why,
-            });
+            fields.complain(
+                names[1].split('/').next().unwrap_or("in"),
+                Fault::Contradiction { why },
+            );
             None
         }
     }
 }
 
 fn read_values(value: &Value, max: usize) -> Read<Vec<Arc<str>>> {
-    read_list(value, max, whole(|entry| scalar::literal(entry).map(Arc::from)))
+    read_list(
+        value,
+        max,
+        whole(|entry| scalar::literal(entry).map(Arc::from)),
+    )
 }
 
 fn read_ages(value: &Value) -> Read<WrittenMatcher> {
@@ -131,16 +142,28 @@ mod tests {
     #[track_caller]
     fn check(rule: Value, expected: &[(&str, &str)]) {
         let complaints = read_rule(&rule).err().unwrap_or_default();
-        let found: Vec<_> = complaints.iter().map(|c| (&*c.pointer, c.fault.code())).collect();
+        let found: Vec<_> = complaints
+            .iter()
+            .map(|c| (&*c.pointer, c.fault.code()))
+            .collect();
         assert_eq!(found, expected);
     }
 
     #[test]
     fn a_rule_has_one_matcher() {
-        check(json!({ "op": "include", "attr": "brand", "in": ["Nord"] }), &[]);
+        check(
+            json!({ "op": "include", "attr": "brand", "in": ["Nord"] }),
+            &[],
+        );
         check(json!({ "op": "exclude", "attr": "stock", "max": "0" }), &[]);
-        check(json!({ "op": "include", "attr": "price", "min": 3, "max": "4.50" }), &[]);
-        check(json!({ "op": "include", "attr": "brand" }), &[("/in", "contradiction")]);
+        check(
+            json!({ "op": "include", "attr": "price", "min": 3, "max": "4.50" }),
+            &[],
+        );
+        check(
+            json!({ "op": "include", "attr": "brand" }),
+            &[("/in", "contradiction")],
+        );
         check(
             json!({ "op": "include", "attr": "brand", "in": [], "exists": true }),
             &[("/exists", "contradiction")],

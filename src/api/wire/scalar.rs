@@ -19,7 +19,9 @@ pub(crate) fn parsed<'a, T>(
 
 /// `true` or `false`.
 pub(crate) fn flag(value: &Value) -> Result<bool, Fault> {
-    value.as_bool().ok_or_else(|| wrong_type("true or false", value))
+    value
+        .as_bool()
+        .ok_or_else(|| wrong_type("true or false", value))
 }
 
 /// A whole JSON number.
@@ -37,9 +39,13 @@ pub(crate) fn integer(value: &Value) -> Result<i64, Fault> {
 pub(crate) fn up_to(max: u32) -> impl Fn(&Value) -> Result<u32, Fault> {
     move |value| {
         let number = integer(value)?;
-        u32::try_from(number).ok().filter(|number| *number <= max).ok_or_else(|| {
-            Fault::OutOfRange { found: number.to_string(), allowed: format!("0 to {max}") }
-        })
+        u32::try_from(number)
+            .ok()
+            .filter(|number| *number <= max)
+            .ok_or_else(|| Fault::OutOfRange {
+                found: number.to_string(),
+                allowed: format!("0 to {max}"),
+            })
     }
 }
 

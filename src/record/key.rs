@@ -1,0 +1,92 @@
+//! Which key a record of each kind has.
+
+use crate::domain::id::{ImportId, KeyId, MarketId, PromotionId};
+use crate::domain::time::Timestamp;
+use crate::store::commit::CommitId;
+use crate::store::key::Key;
+
+/// The store's own record: secrets and creation.
+pub fn meta() -> Key {
+    key(&["meta", "store"])
+}
+
+/// A market's settings and its catalogue's generation.
+pub fn market(market: &MarketId) -> Key {
+    key(&["market", market.as_str()])
+}
+
+/// The commit point of a market's calendars.
+pub fn calendar(market: &MarketId) -> Key {
+    key(&["cal", market.as_str()])
+}
+
+/// A promotion or demotion.
+pub fn promotion(id: PromotionId) -> Key {
+    key(&["promo", &id.to_string()])
+}
+
+/// An API key.
+pub fn api_key(id: KeyId) -> Key {
+    key(&["key", &id.to_string()])
+}
+
+/// A feed mapping of a market.
+pub fn mapping(market: &MarketId, name: &str) -> Key {
+    key(&["map", market.as_str(), name])
+}
+
+/// An audit entry; keys ascend with time.
+pub fn audit(at: Timestamp, id: CommitId) -> Key {
+    let tail: String = id.0[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    key(&["audit", &format!("{:012x}", at.0.max(0)), &tail])
+}
+
+/// The stored answer of an idempotent request.
+pub fn answer(id: CommitId) -> Key {
+    key(&["idem", &format!("{:032x}", u128::from_be_bytes(id.0))])
+}
+
+/// The result of an import.
+pub fn import(id: ImportId) -> Key {
+    key(&["imp", &id.to_string()])
+}
+
+/// Last day of use of an API key.
+pub fn used(id: KeyId) -> Key {
+    key(&["used", &id.to_string()])
+}
+
+/// A node's write watchdog.
+pub fn probe(node: &str) -> Key {
+    key(&["probe", node])
+}
+
+fn key(parts: &[&str]) -> Key {
+    Key::of(parts).expect("parts are escaped to at most 60 bytes, and there are at most three")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(key: &Key, expected: &str) {
+        assert_eq!(key.as_str(), expected);
+    }
+
+    #[test]
+    fn keys_are_spelled_as_the_store_draws_them() {
+        let se = MarketId::parse("se").unwrap();
+        check(&meta(), "meta.store");
+        check(&market(&se), "market.se");
+        check(&calendar(&se), "cal.se");
+        check(
+            &promotion(PromotionId([0; 16])),
+            "promo.prm_00000000000000000000000000",
+        );
+        check(&mapping(&se, "Röd"), "map.se.=klb3mza");
+        let id = CommitId([0xab; 16]);
+        check(&audit(Timestamp(0x123), id), "audit.000000000123.abababab");
+        check(&answer(id), "idem.abababababababababababababababab");
+    }
+}
