@@ -9,6 +9,17 @@ use roaring::RoaringBitmap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Row(pub u32);
 
+/// Stable ordinal of a product in one `Catalogue` value and its deltas; like [`Row`], it may be
+/// vacant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProductNo(pub u32);
+
+/// Stable ordinal of a group of products in one `Catalogue` value and its deltas.
+///
+/// A product without a group is a group of its own, which shares no number with a named one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupNo(pub u32);
+
 /// A set of rows, iterated in ascending order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RowSet(RoaringBitmap);

@@ -35,6 +35,11 @@ impl CategoryId {
         &self.0
     }
 
+    /// The written form, shared rather than copied.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// The part before the first colon.
     pub fn tree(&self) -> &str {
         self.0

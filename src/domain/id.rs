@@ -31,6 +31,11 @@ macro_rules! keys {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// The key's text, shared rather than copied.
+            pub fn shared(&self) -> Arc<str> {
+                Arc::clone(&self.0)
+            }
         }
 
         impl fmt::Display for $name {
