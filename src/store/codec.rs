@@ -336,7 +336,8 @@ mod tests {
         fn values_read_what_was_written(payload in prop::collection::vec(0_u8..4, 0..5_000)) {
             let value = sealed(&payload);
             let read = Value::open(&key("probe.n7"), value.bytes()).unwrap();
-            prop_assert_eq!(read.payload().unwrap().as_ref(), payload.as_slice());
+            let unpacked = read.payload().unwrap();
+            prop_assert_eq!(unpacked.as_ref(), payload.as_slice());
             prop_assert!(value.bytes().len() <= payload.len() + ENVELOPE_BYTES);
         }
 
@@ -344,7 +345,7 @@ mod tests {
         fn a_flipped_bit_or_a_foreign_key_is_noticed(
             payload in prop::collection::vec(any::<u8>(), 0..60),
             at in any::<prop::sample::Index>(),
-            bit in 0..8,
+            bit in 0_u8..8,
         ) {
             let value = sealed(&payload);
             let mut bytes = value.bytes().to_vec();

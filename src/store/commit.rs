@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::domain::time::Timestamp;
+use crate::store::Revision;
 use crate::store::codec::{CodecError, Draft, Kind};
 use crate::store::key::Key;
-use crate::store::{Revision, Space};
 
 /// Most writes, and most guards, of a commit.
 pub const WRITES_MAX: usize = 1_024;
@@ -183,10 +183,8 @@ pub enum CommitError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FollowError {
     /// The journal begins later: load the folded state and follow from its revision.
-    #[error("{space:?} begins at revision {first}", space = .space)]
+    #[error("the journal begins at revision {first}")]
     Compacted {
-        /// The space.
-        space: Space,
         /// First revision still there.
         first: Revision,
     },

@@ -207,9 +207,10 @@ impl Disk for RealDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        match fs::symlink_metadata(path)?.is_dir() {
-            true => fs::remove_dir(path),
-            false => fs::remove_file(path),
+        if fs::symlink_metadata(path)?.is_dir() {
+            fs::remove_dir(path)
+        } else {
+            fs::remove_file(path)
         }
     }
 

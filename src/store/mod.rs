@@ -30,6 +30,7 @@
 pub mod codec;
 pub mod commit;
 pub mod disk;
+pub mod folded;
 pub mod journal;
 pub mod key;
 pub mod seam;

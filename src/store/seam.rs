@@ -63,6 +63,12 @@ pub trait LogReader: Send + Sync + fmt::Debug {
     fn read(&self, after: Revision, bytes_max: usize) -> Result<Vec<Frame>, FollowError>;
 }
 
+/// Where random bytes come from: ids of stores and salts of files. `engine` implements it.
+pub trait Entropy: Send + Sync + fmt::Debug {
+    /// Fills `bytes` with what nobody can guess.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
 /// How stored forms look as JSON. `record` implements it; export, import and verify read through
 /// it what this room does not know.
 pub trait Forms: Send + Sync {

@@ -202,9 +202,10 @@ impl Frame {
         for revision in (self.first.0..).take(self.records as usize) {
             records.push(rest.record(Revision(revision))?);
         }
-        match rest.0.is_empty() {
-            true => Ok(records),
-            false => Err(damaged()),
+        if rest.0.is_empty() {
+            Ok(records)
+        } else {
+            Err(damaged())
         }
     }
 }
@@ -333,7 +334,7 @@ mod tests {
         fn a_flipped_or_missing_byte_is_no_frame(
             writes in some_writes(),
             at in any::<prop::sample::Index>(),
-            bit in 0..8,
+            bit in 0_u8..8,
         ) {
             let bytes = Frame::of(&[record(1, &writes)]).seal(SALT);
             let at = at.index(bytes.len());
