@@ -200,6 +200,9 @@ pub enum FollowError {
     /// The journal cannot be read.
     #[error("the journal cannot be read")]
     Unreadable,
+    /// The store was closed.
+    #[error("the store was closed")]
+    Closed,
 }
 
 #[cfg(test)]

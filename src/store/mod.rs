@@ -29,12 +29,21 @@
 
 pub mod codec;
 pub mod commit;
+pub mod committer;
 pub mod disk;
 pub mod folded;
+pub mod follow;
+pub mod ids;
+pub mod index;
 pub mod journal;
 pub mod key;
+pub mod layout;
+pub mod room;
 pub mod seam;
+pub mod shared;
 pub mod sim;
+pub mod space;
 mod words;
+pub mod writer;
 
 pub use words::{Entry, Identity, Mode, Revision, Space, StoreHealth, StoreId};

@@ -1,0 +1,392 @@
+//! Takes what was committed into the index, lazily, and rebuilds it when it is lost.
+//!
+//! Nothing here is on the way of a commit: if the index fails, it is taken out of use, reopened
+//! or rebuilt, and put back once it has caught up.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use crate::store::codec::Value;
+use crate::store::commit::FollowError;
+use crate::store::index::plain::stored;
+use crate::store::index::{Applied, Batch, Index, IndexError, IndexHome, Rung, Stored, Tree, walk};
+use crate::store::journal::frame::SharedRecord;
+use crate::store::key::Key;
+use crate::store::seam::Backups;
+use crate::store::shared::{IndexSlot, Shared};
+use crate::store::{Mode, Revision};
+
+/// Most commits of a batch.
+const BATCH_COMMITS_MAX: usize = 1_000;
+
+/// Bytes of values from which a batch is closed.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// The index follower of all spaces with keys.
+#[derive(Debug)]
+pub struct Follower {
+    spaces: Vec<Arc<Shared>>,
+    slot: IndexSlot,
+    home: Arc<dyn IndexHome>,
+    backups: Arc<dyn Backups>,
+    dir: PathBuf,
+    quarantine: PathBuf,
+    /// Open but perhaps not caught up yet.
+    index: Option<Arc<dyn Index>>,
+    /// Whether readers were given it.
+    is_in_use: bool,
+    positions: Vec<Position>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    hot: Revision,
+    cold: Revision,
+}
+
+/// How far a step came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Everything durable is in the index.
+    CaughtUp,
+    /// There is more.
+    Behind,
+    /// There is no room, or no index can be opened; try again later.
+    Waiting,
+}
+
+impl Follower {
+    /// A follower without an index yet.
+    pub fn new(
+        spaces: Vec<Arc<Shared>>,
+        slot: IndexSlot,
+        home: Arc<dyn IndexHome>,
+        backups: Arc<dyn Backups>,
+        dir: PathBuf,
+        quarantine: PathBuf,
+    ) -> Self {
+        Self {
+            spaces,
+            slot,
+            home,
+            backups,
+            dir,
+            quarantine,
+            index: None,
+            is_in_use: false,
+            positions: Vec::new(),
+        }
+    }
+
+    /// Goes on with an index whose hot trees start has just walked.
+    ///
+    /// # Errors
+    /// [`IndexError`] if a cold tree says nothing; then it is better rebuilt.
+    pub fn adopt(&mut self, index: Arc<dyn Index>) -> Result<(), IndexError> {
+        let mut positions = Vec::new();
+        for shared in &self.spaces {
+            positions.push(self.position(index.as_ref(), shared)?);
+        }
+        self.positions = positions;
+        self.index = Some(index);
+        Ok(())
+    }
+
+    /// One step: a batch for each tree, or a rebuild if there is no index.
+    pub fn step(&mut self) -> Progress {
+        if self
+            .spaces
+            .iter()
+            .any(|shared| matches!(shared.mode(), Mode::Low | Mode::Full))
+        {
+            return Progress::Waiting;
+        }
+        if self.was_dropped() {
+            self.drop_index();
+        }
+        if self.index.is_none() && self.rebuild().is_err() {
+            return Progress::Waiting;
+        }
+        let Some(index) = self.index.clone() else {
+            return Progress::Waiting;
+        };
+        match self.catch_up(index.as_ref()) {
+            Ok(true) => {
+                *self.slot.write().unwrap_or_else(PoisonError::into_inner) = Some(index);
+                self.is_in_use = true;
+                Progress::CaughtUp
+            }
+            Ok(false) => Progress::Behind,
+            Err(error) => {
+                tracing::warn!(%error, "the index is dropped");
+                self.drop_index();
+                Progress::Behind
+            }
+        }
+    }
+
+    /// Steps until the index holds everything, for a clean stop; gives up without room.
+    pub fn finish(&mut self) {
+        for _ in 0..1_000_000 {
+            match self.step() {
+                Progress::Behind => {}
+                Progress::Waiting => return,
+                Progress::CaughtUp => break,
+            }
+        }
+        if let Some(Err(error)) = self.index.as_ref().map(|index| index.flush()) {
+            tracing::warn!(%error, "the index was not flushed");
+        }
+    }
+
+    /// Hands out every record of a space, hot and cold, ascending, at one exact revision.
+    ///
+    /// # Errors
+    /// [`IndexError`] if the index is not there, or not caught up.
+    pub fn state_of(
+        &mut self,
+        place: usize,
+        take: &mut dyn FnMut(Revision, &mut dyn Iterator<Item = Stored>),
+    ) -> Result<(), IndexError> {
+        let index = self
+            .index
+            .clone()
+            .ok_or_else(|| IndexError::new("no index"))?;
+        let shared = self
+            .spaces
+            .get(place)
+            .ok_or_else(|| IndexError::new("no such space"))?;
+        let position = self.positions[place];
+        if position.hot != position.cold {
+            return Err(IndexError::new("the trees are not at one revision"));
+        }
+        let space = shared.identity().space;
+        let mut hot = Pages::new(index.as_ref(), Tree::Hot(space)).peekable();
+        let mut cold = Pages::new(index.as_ref(), Tree::Cold(space)).peekable();
+        let mut merged = std::iter::from_fn(|| match (hot.peek(), cold.peek()) {
+            (Some(a), Some(b)) if b.0 < a.0 => cold.next(),
+            (None, Some(_)) => cold.next(),
+            _ => hot.next(),
+        });
+        take(position.hot, &mut merged);
+        Ok(())
+    }
+
+    /// Place of a space among those followed.
+    pub fn place_of(&self, shared: &Arc<Shared>) -> Option<usize> {
+        self.spaces
+            .iter()
+            .position(|other| Arc::ptr_eq(other, shared))
+    }
+
+    /// Whether a reader found the index in use to be damaged.
+    fn was_dropped(&self) -> bool {
+        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        self.is_in_use && slot.is_none()
+    }
+
+    fn drop_index(&mut self) {
+        self.index = None;
+        self.is_in_use = false;
+        *self.slot.write().unwrap_or_else(PoisonError::into_inner) = None;
+        for shared in &self.spaces {
+            shared.set_applied(None);
+        }
+    }
+
+    fn position(&self, index: &dyn Index, shared: &Shared) -> Result<Position, IndexError> {
+        let identity = shared.identity();
+        let of = |tree: Tree| match index.applied(tree)? {
+            Some(said) if said.identity == identity && said.revision <= shared.revision() => {
+                Ok(said.revision)
+            }
+            _ => Err(IndexError::new(format!("{tree} is no base"))),
+        };
+        Ok(Position {
+            hot: of(Tree::Hot(identity.space))?,
+            cold: of(Tree::Cold(identity.space))?,
+        })
+    }
+
+    /// Takes one batch into each tree; true if all have everything.
+    fn catch_up(&mut self, index: &dyn Index) -> Result<bool, IndexError> {
+        let mut complete = true;
+        for (shared, position) in self.spaces.iter().zip(&mut self.positions) {
+            let space = shared.identity().space;
+            let before = *position;
+            let records = records_after(shared, before.hot.min(before.cold))?;
+            let taken = batch_of(&records);
+            let Some(last) = taken.last().map(|record| record.revision) else {
+                shared.set_applied(Some((before.hot, before.cold)));
+                continue;
+            };
+            let cold = changes(taken, before.cold, |key| key.is_cold());
+            if before.cold < last {
+                index.apply(Tree::Cold(space), &cold, last)?;
+                position.cold = last;
+            }
+            let hot = changes(taken, before.hot, |key| !key.is_cold());
+            if before.hot < last {
+                index.apply(Tree::Hot(space), &hot, last)?;
+                position.hot = last;
+            }
+            shared.set_applied(Some((position.hot, position.cold)));
+            complete &= shared.revision() <= last;
+        }
+        Ok(complete)
+    }
+
+    /// A new index: hot trees from memory, cold trees from the newest base that the journal
+    /// leads on from.
+    fn rebuild(&mut self) -> Result<(), IndexError> {
+        self.drop_index();
+        let index = self.home.open(&self.dir, &self.quarantine, Rung::Empty)?;
+        let mut positions = Vec::new();
+        for shared in &self.spaces {
+            let identity = shared.identity();
+            let folded = shared.folded();
+            let at = Applied::empty(identity, folded.revision());
+            let mut hot = folded.iter().map(|(key, value)| stored(key, value));
+            index.load(Tree::Hot(identity.space), &mut hot, at)?;
+            let cold = self.rebuild_cold(index.as_ref(), shared)?;
+            positions.push(Position {
+                hot: folded.revision(),
+                cold,
+            });
+        }
+        self.positions = positions;
+        self.index = Some(index);
+        Ok(())
+    }
+
+    fn rebuild_cold(&self, index: &dyn Index, shared: &Shared) -> Result<Revision, IndexError> {
+        let identity = shared.identity();
+        let tree = Tree::Cold(identity.space);
+        let leads_on = |from: Revision| shared.records_after(from).is_ok();
+        let points = self
+            .backups
+            .verified(identity.space)
+            .map_err(IndexError::new)?;
+        for point in points.iter().filter(|point| leads_on(point.revision)) {
+            let mut records = Vec::new();
+            let read = self.backups.read(point, &mut |key, bytes| {
+                if key.is_cold() {
+                    records.push((key, bytes.to_vec()));
+                }
+            });
+            if read.is_ok() {
+                let at = Applied::empty(identity, point.revision);
+                index.load(tree, &mut records.into_iter(), at)?;
+                return Ok(point.revision);
+            }
+        }
+        let begin = Revision(identity.era - 1);
+        let from = if leads_on(begin) {
+            begin
+        } else {
+            tracing::error!(
+                space = identity.space.name(),
+                "cold records have no base left"
+            );
+            shared.revision()
+        };
+        index.load(
+            tree,
+            &mut std::iter::empty(),
+            Applied::empty(identity, from),
+        )?;
+        Ok(from)
+    }
+
+    /// Checks that the cold trees agree with themselves; drops the index if one does not.
+    pub fn check_cold(&mut self) {
+        let Some(index) = self.index.clone() else {
+            return;
+        };
+        for shared in &self.spaces {
+            let identity = shared.identity();
+            let walked = walk(
+                index.as_ref(),
+                Tree::Cold(identity.space),
+                identity,
+                &mut |_, _| (),
+            );
+            if let Err(error) = walked {
+                tracing::warn!(%error, "the index is rebuilt");
+                self.drop_index();
+                return;
+            }
+        }
+    }
+}
+
+fn records_after(shared: &Shared, after: Revision) -> Result<Vec<SharedRecord>, IndexError> {
+    shared
+        .records_after(after)
+        .map_err(|error: FollowError| IndexError::new(error))
+}
+
+/// The records of one batch.
+fn batch_of(records: &[SharedRecord]) -> &[SharedRecord] {
+    let mut bytes = 0;
+    let mut taken = 0;
+    for record in records.iter().take(BATCH_COMMITS_MAX) {
+        let sizes = record
+            .writes
+            .iter()
+            .map(|(_, value)| value.as_ref().map_or(0, |v| v.bytes().len()));
+        bytes += sizes.sum::<usize>();
+        taken += 1;
+        if BATCH_BYTES <= bytes {
+            break;
+        }
+    }
+    &records[..taken]
+}
+
+fn changes(records: &[SharedRecord], after: Revision, fits: impl Fn(&Key) -> bool) -> Batch {
+    let mut batch = Batch::new();
+    for record in records.iter().filter(|record| after < record.revision) {
+        for (key, value) in record.writes.iter().filter(|(key, _)| fits(key)) {
+            let value: Option<Value> = value.clone();
+            batch.insert(key.clone(), value);
+        }
+    }
+    batch
+}
+
+/// The records of a tree, page by page; ends early where the index fails.
+struct Pages<'a> {
+    index: &'a dyn Index,
+    tree: Tree,
+    page: std::vec::IntoIter<Stored>,
+    after: Option<Key>,
+}
+
+impl<'a> Pages<'a> {
+    fn new(index: &'a dyn Index, tree: Tree) -> Self {
+        Self {
+            index,
+            tree,
+            page: Vec::new().into_iter(),
+            after: None,
+        }
+    }
+}
+
+impl Iterator for Pages<'_> {
+    type Item = Stored;
+
+    fn next(&mut self) -> Option<Stored> {
+        if self.page.len() == 0 {
+            let page = self
+                .index
+                .scan(self.tree, "", self.after.as_ref(), 1_000)
+                .ok()?;
+            self.page = page.into_iter();
+        }
+        let entry = self.page.next()?;
+        self.after = Some(entry.0.clone());
+        Some(entry)
+    }
+}
