@@ -404,7 +404,7 @@ mod tests {
             None => Ok(()),
             Some(first) => Err(Full {
                 first: Timestamp(first),
-                free_from: Timestamp((first..).find(|at| !is_full(at)).unwrap()),
+                free_from: Timestamp((first..100).find(|at| !is_full(at)).unwrap()),
                 holders: holders_at(booked, first, except),
             }),
         }
