@@ -138,19 +138,6 @@ impl Selection {
             && self.handpicked_cross_market.is_empty()
             && self.rule_sets.iter().all(Vec::is_empty)
     }
-
-    /// The same selection with other handpicked products, for imports that checked the bound.
-    pub(crate) fn with_handpicked(
-        &self,
-        handpicked: Vec<ProductKey>,
-        handpicked_cross_market: Vec<CrossKey>,
-    ) -> Self {
-        Self {
-            handpicked,
-            handpicked_cross_market,
-            ..self.clone()
-        }
-    }
 }
 
 /// Pointer to one rule of a selection.
@@ -260,12 +247,12 @@ mod tests {
         texts.iter().map(|&key| key.to_owned()).collect()
     }
 
-    fn rule(matcher: WrittenMatcher) -> Result<WrittenRule, Vec<Complaint>> {
-        Ok(WrittenRule {
+    fn rule(matcher: WrittenMatcher) -> WrittenRule {
+        WrittenRule {
             op: Op::Include,
             attr: Attr::parse("brand").unwrap(),
             matcher,
-        })
+        }
     }
 
     fn values(n_values: usize) -> WrittenMatcher {
@@ -315,7 +302,7 @@ mod tests {
 
     #[test]
     fn lists_have_bounds() {
-        let full = vec![rule(values(500)); 20];
+        let full = vec![Ok(rule(values(500))); 20];
         let sets = |rules, n_sets| SelectionDraft {
             rule_sets: vec![rules; n_sets],
             ..SelectionDraft::default()
@@ -323,11 +310,11 @@ mod tests {
         check(sets(full.clone(), 20), &[]);
         check(sets(full, 21), &[("/rule_sets", "too-many")]);
         check(
-            sets(vec![rule(values(1)); 21], 1),
+            sets(vec![Ok(rule(values(1))); 21], 1),
             &[("/rule_sets/0/rules", "too-many")],
         );
         check(
-            sets(vec![rule(values(0)), rule(values(501))], 1),
+            sets(vec![Ok(rule(values(0))), Ok(rule(values(501)))], 1),
             &[
                 ("/rule_sets/0/rules/0/in", "too-few"),
                 ("/rule_sets/0/rules/1/in", "too-many"),
@@ -350,12 +337,12 @@ mod tests {
                 rule_sets: vec![
                     vec![],
                     vec![
-                        rule(WrittenMatcher::Prefix(" ".into())),
+                        Ok(rule(WrittenMatcher::Prefix(" ".into()))),
                         unreadable,
-                        rule(WrittenMatcher::Range {
+                        Ok(rule(WrittenMatcher::Range {
                             min: None,
                             max: None,
-                        }),
+                        })),
                     ],
                 ],
                 ..SelectionDraft::default()
@@ -374,7 +361,7 @@ mod tests {
             handpicked: keys(&["a"]),
             handpicked_cross_market: keys(&["EAN-1"]),
             blocked: keys(&["b"]),
-            rule_sets: vec![vec![rule(values(2))], vec![]],
+            rule_sets: vec![vec![Ok(rule(values(2)))], vec![]],
         })
         .unwrap();
         assert_eq!(Selection::new(selection.draft()), Ok(selection));
