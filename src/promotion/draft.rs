@@ -455,7 +455,7 @@ mod tests {
     }
 
     fn text(text: &str) -> Option<String> {
-        Some(text).map(str::to_owned)
+        text.parse().ok()
     }
 
     fn texts(words: &[&str]) -> Vec<String> {
