@@ -20,6 +20,7 @@
 
 pub mod draft;
 pub mod epoch;
+pub mod restriction;
 pub mod slot;
 pub mod state;
 pub mod terms;
