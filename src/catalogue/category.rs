@@ -55,7 +55,7 @@ impl CategoryGraph {
         let mut edges = BTreeSet::new();
         for record in records {
             let child = node(&record.id);
-            names[child.0 as usize] = Some(Arc::from(record.name.as_str()));
+            names[child.0 as usize] = record.name.as_deref().map(Arc::from);
             edges.extend(record.parents.iter().map(|parent| (child, node(parent))));
         }
         let upward = edges.iter().map(|&(child, parent)| (child.0, parent));

@@ -84,7 +84,7 @@ mod tests {
         assert_eq!([0, 1, 2, 3].map(shared), [true, false, true, false]);
         assert_eq!(
             first.iter().copied().sum::<usize>(),
-            (0..3 * CHUNK + 5).sum()
+            (0..3 * CHUNK + 5).sum::<usize>()
         );
     }
 

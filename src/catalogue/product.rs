@@ -77,8 +77,8 @@ impl VariantRecord {
 pub struct CategoryRecord {
     /// Its name in rules and requests.
     pub id: CategoryId,
-    /// Its name for people.
-    pub name: String,
+    /// Its name for people; `None` is a placeholder, known only by its edges.
+    pub name: Option<String>,
     /// Nodes directly above it; they need not be defined.
     pub parents: Vec<CategoryId>,
 }
@@ -117,6 +117,18 @@ pub enum FeedOperation {
     DeleteVariant(VariantKey),
     /// The category stands as given.
     ReplaceCategory(CategoryRecord),
+    /// Named fields of a category change.
+    EditCategory {
+        /// Which category.
+        category: CategoryId,
+        /// The fields named.
+        edit: CategoryEdit,
+    },
+    /// The category exists at least so: it gains these parents, and the name if it has none.
+    ///
+    /// Taken after all other operations of its feed, so that the order of lines is irrelevant. A
+    /// full feed that only mentions categories does not contain that kind of record.
+    MentionCategory(CategoryRecord),
     /// The category goes; what is named elsewhere stays as a nameless placeholder.
     DeleteCategory(CategoryId),
     /// A variant's own score; `None` takes it away.
@@ -176,4 +188,13 @@ pub struct VariantEdit {
     pub weight_g: Change<u32>,
     /// Attributes to set; an empty list of texts takes the attribute away.
     pub attributes: Vec<AttributeTexts>,
+}
+
+/// Named fields of a category.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CategoryEdit {
+    /// Its name; without one it is a placeholder again.
+    pub name: Change<String>,
+    /// Its parents, replaced whole.
+    pub parents: Option<Vec<CategoryId>>,
 }

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::product::{
-    AttributeTexts, CategoryRecord, Change, FeedOperation, ProductEdit, ProductFields,
-    ProductRecord, VariantEdit, VariantRecord,
+    AttributeTexts, CategoryEdit, CategoryRecord, Change, FeedOperation, ProductEdit,
+    ProductFields, ProductRecord, VariantEdit, VariantRecord,
 };
 use crate::domain::category::CategoryId;
 use crate::domain::complaint::Fault;
@@ -60,7 +60,7 @@ pub struct VariantV1 {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CategoryV1 {
     id: String,
-    name: String,
+    name: Option<String>,
     parents: Vec<String>,
 }
 
@@ -85,6 +85,10 @@ pub enum OperationV1 {
     DeleteCategory(String),
     /// A variant's own score.
     SetScore(String, Option<DecimalV1>),
+    /// Named fields of a category: its name, its parents.
+    EditCategory(String, Option<Option<String>>, Option<Vec<String>>),
+    /// The category exists at least so.
+    MentionCategory(CategoryV1),
 }
 
 /// The product's part of a flat row.
@@ -281,6 +285,12 @@ impl From<&FeedOperation> for OperationV1 {
             FeedOperation::SetScore { variant, score } => {
                 Self::SetScore(variant.to_string(), score.map(Into::into))
             }
+            FeedOperation::EditCategory { category, edit } => {
+                let parents = edit.parents.as_ref();
+                let parents = parents.map(|ids| ids.iter().map(ToString::to_string).collect());
+                Self::EditCategory(category.to_string(), edit.name.clone(), parents)
+            }
+            FeedOperation::MentionCategory(category) => Self::MentionCategory(category.into()),
         }
     }
 }
@@ -316,6 +326,14 @@ impl TryFrom<OperationV1> for FeedOperation {
                 variant: variant(&key)?,
                 score: score.map(TryInto::try_into).transpose()?,
             },
+            OperationV1::EditCategory(id, name, parents) => Self::EditCategory {
+                category: read("category", CategoryId::parse(&id))?,
+                edit: CategoryEdit {
+                    name,
+                    parents: parents.map(|ids| categories(&ids)).transpose()?,
+                },
+            },
+            OperationV1::MentionCategory(stored) => Self::MentionCategory(stored.try_into()?),
         })
     }
 }
