@@ -281,7 +281,7 @@ impl Follower {
             }
         }
         let begin = Revision(identity.era - 1);
-        let from = if leads_on(begin) {
+        let from = if identity.era == 1 && leads_on(begin) {
             begin
         } else {
             tracing::error!(
