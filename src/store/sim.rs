@@ -66,7 +66,8 @@ pub enum FaultKind {
     NoSpace,
     /// An append writes a part and fails; other calls are left alone.
     ShortWrite,
-    /// A sync fails *and drops what was pending*; the next sync succeeds, as Linux does.
+    /// A sync fails and drops what was written to the file; the next sync succeeds, as Linux
+    /// does. Names stay pending.
     LostSync,
     /// Power goes: this call and all later ones fail until [`SimDisk::cut_power`].
     PowerOff,
@@ -428,19 +429,19 @@ impl Disk for SimDisk {
         if state.view.get(path) != Some(&Node::Dir) {
             return Err(io::ErrorKind::NotFound.into());
         }
+        // Names are journaled by file systems: a failed sync leaves them pending.
+        if fault.is_some() {
+            return Err(io::Error::from_raw_os_error(5));
+        }
         for mut change in std::mem::take(&mut state.pending_names) {
-            let concerned = change.unsynced.iter().any(|dir| dir == path);
             change.unsynced.retain(|dir| dir != path);
-            match (concerned, change.unsynced.is_empty(), fault) {
-                (true, _, Some(_)) => {}
-                (true, true, None) => change.settle(&mut state.durable),
-                _ => state.pending_names.push(change),
+            if change.unsynced.is_empty() {
+                change.settle(&mut state.durable);
+            } else {
+                state.pending_names.push(change);
             }
         }
-        match fault {
-            Some(_) => Err(io::Error::from_raw_os_error(5)),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -51,8 +51,8 @@ pub struct Settings {
     pub events_ms: u64,
     /// Cache of the index, in MiB.
     pub cache_mib: u64,
-    /// Size at which a journal file is sealed, in MiB; never above 1/16 of the volume.
-    pub journal_file_mib: u64,
+    /// Size at which a journal file is sealed, in bytes; never above 1/16 of the volume.
+    pub journal_file_bytes: u64,
     /// Size of the reserve file, in MiB; by the volume's size where `None`, no file where 0.
     pub ballast_mib: Option<u64>,
 }
@@ -65,7 +65,7 @@ impl Settings {
             group_ms: 1,
             events_ms: 10,
             cache_mib: 64,
-            journal_file_mib: 64,
+            journal_file_bytes: 64 * MIB,
             ballast_mib: None,
         }
     }
@@ -248,6 +248,9 @@ pub fn raise(settings: &Settings, parts: &Parts) -> Result<Raised, StartError> {
     let lock = lock(settings, parts)?;
     let mut report = Report::new();
     let (generation, format) = find::generation(settings, parts, &mut report)?;
+    // A process that died before its sync left names that are seen and not yet durable.
+    disk.sync_dir(&generation.dir())?;
+    disk.sync_dir(&settings.path)?;
     let gauge = Gauge {
         disk: parts.disk.clone(),
         path: settings.path.clone(),
@@ -353,7 +356,7 @@ fn lock(settings: &Settings, parts: &Parts) -> Result<LockGuard, StartError> {
 }
 
 fn seal_bytes(settings: &Settings, disk: &dyn Disk) -> u64 {
-    let wished = (settings.journal_file_mib * MIB).max(MIB);
+    let wished = settings.journal_file_bytes;
     let volume = disk.free_bytes(&settings.path);
     volume.map_or(wished, |volume| wished.min(Marks::of(volume.total).seal))
 }
