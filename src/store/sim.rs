@@ -198,6 +198,14 @@ impl SimDisk {
                 change.settle(&mut state.durable);
             }
         }
+        // A name in a directory that did not survive is out of reach.
+        let names = std::mem::take(&mut state.durable);
+        for (path, node) in names {
+            let parent = path.parent();
+            if parent.is_none_or(|parent| state.durable.contains_key(parent)) {
+                state.durable.insert(path, node);
+            }
+        }
         for inode in &mut state.inodes {
             inode.cut_power(dice, &mut survives);
         }
@@ -283,7 +291,7 @@ impl Inode {
             let sector_end = ((at + from) / SECTOR + 1) * SECTOR - at;
             let to = sector_end.min(bytes.len());
             let reach = self.durable.len().clamp(at + from, at + to) - at;
-            if survives() {
+            if survives() && from < reach {
                 self.durable[at + from..at + reach].copy_from_slice(&bytes[from..reach]);
             }
             from = to;
@@ -358,7 +366,12 @@ impl State {
             there,
         };
         change(gone.clone(), there.clone()).settle(&mut self.view);
-        self.pending_names.push(change(gone, there));
+        if unsynced.is_empty() {
+            // The root is always there.
+            change(gone, there).settle(&mut self.durable);
+        } else {
+            self.pending_names.push(change(gone, there));
+        }
     }
 
     fn file(&self, path: &Path) -> io::Result<usize> {

@@ -37,7 +37,8 @@ use crate::store::{Identity, Mode, Revision, Space, StoreId};
 
 const MIB: u64 = 1 << 20;
 
-/// Records up to which a lost index is rebuilt before the store opens; above, behind the scenes.
+/// Records up to which a lost index is rebuilt, and cold trees are checked, before the store
+/// opens; above, behind the scenes.
 const REBUILD_AT_ONCE_MAX: u64 = 10_000;
 
 /// The `[store]` and `[events]` settings that matter here.
@@ -251,6 +252,7 @@ pub fn raise(settings: &Settings, parts: &Parts) -> Result<Raised, StartError> {
     // A process that died before its sync left names that are seen and not yet durable.
     disk.sync_dir(&generation.dir())?;
     disk.sync_dir(&settings.path)?;
+    sync_parent(disk, &settings.path)?;
     let gauge = Gauge {
         disk: parts.disk.clone(),
         path: settings.path.clone(),
@@ -317,6 +319,9 @@ fn assemble(
     let adopted = index
         .filter(|_| index_is_sound)
         .is_some_and(|index| follower.adopt(index).is_ok());
+    if follower.n_cold() <= REBUILD_AT_ONCE_MAX {
+        follower.check_cold();
+    }
     let is_fresh = writers
         .iter()
         .all(|writer| writer.shared().revision() == Revision::ZERO);
@@ -353,6 +358,17 @@ fn lock(settings: &Settings, parts: &Parts) -> Result<LockGuard, StartError> {
             },
             _ => StartError::Disk(error),
         })
+}
+
+/// Makes the name of the data directory itself durable, where its parent may be opened at all.
+fn sync_parent(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match path.parent().map(|parent| disk.sync_dir(parent)) {
+        Some(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        // A relative path of one part lies in the current directory.
+        Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Some(said) => said,
+        None => Ok(()),
+    }
 }
 
 fn seal_bytes(settings: &Settings, disk: &dyn Disk) -> u64 {
