@@ -46,7 +46,7 @@ struct Ticket {
     commit: Commit,
     bytes: usize,
     answer: oneshot::Sender<Answer>,
-    _room: OwnedSemaphorePermit,
+    room: OwnedSemaphorePermit,
 }
 
 impl Queue {
@@ -71,19 +71,24 @@ impl Queue {
         let room = self.room.clone().acquire_many_owned(kib).await;
         let room = room.map_err(|_| CommitError::ReadOnly)?;
         let (answer, answered) = oneshot::channel();
+        self.push(Ticket {
+            commit,
+            bytes,
+            answer,
+            room,
+        })?;
+        answered.await.unwrap_or(Err(CommitError::Unknown))
+    }
+
+    fn push(&self, ticket: Ticket) -> Result<(), CommitError> {
         let mut waiting = locked(&self.waiting);
         if waiting.is_closed {
             return Err(CommitError::ReadOnly);
         }
-        waiting.commits.push_back(Ticket {
-            commit,
-            bytes,
-            answer,
-            _room: room,
-        });
+        waiting.commits.push_back(ticket);
         drop(waiting);
         self.arrived.notify_one();
-        answered.await.unwrap_or(Err(CommitError::Unknown))
+        Ok(())
     }
 
     /// Forgets journal files whose records all lie before `before`.
@@ -170,7 +175,7 @@ fn run(writer: &mut Writer, queue: &Queue, wait: Duration) {
         expected = tickets.len();
         let (commits, answers): (Vec<Commit>, Vec<_>) = tickets
             .into_iter()
-            .map(|ticket| (ticket.commit, (ticket.answer, ticket._room)))
+            .map(|ticket| (ticket.commit, (ticket.answer, ticket.room)))
             .unzip();
         for (said, (answer, room)) in writer.group(&commits).into_iter().zip(answers) {
             drop(room);

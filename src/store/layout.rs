@@ -216,8 +216,9 @@ pub fn create(
         begin_journal(disk, entropy, generation, identity, Revision(era))?;
     }
     disk.create_dir(&generation.chunks())?;
-    set_format(disk, generation, store, era)?;
     disk.sync_dir(&generation.dir())?;
+    // FORMAT says that all before it is there.
+    set_format(disk, generation, store, era)?;
     disk.sync_dir(&generation.data)
 }
 

@@ -38,11 +38,14 @@ pub mod index;
 pub mod journal;
 pub mod key;
 pub mod layout;
+pub mod memory;
+pub mod opened;
 pub mod room;
 pub mod seam;
 pub mod shared;
 pub mod sim;
 pub mod space;
+pub mod start;
 mod words;
 pub mod writer;
 

@@ -66,7 +66,8 @@ pub enum FaultKind {
     NoSpace,
     /// An append writes a part and fails; other calls are left alone.
     ShortWrite,
-    /// A sync fails *and drops what was pending*; the next sync succeeds, as Linux does.
+    /// A sync fails and drops what was written to the file; the next sync succeeds, as Linux
+    /// does. Names stay pending.
     LostSync,
     /// Power goes: this call and all later ones fail until [`SimDisk::cut_power`].
     PowerOff,
@@ -197,6 +198,14 @@ impl SimDisk {
                 change.settle(&mut state.durable);
             }
         }
+        // A name in a directory that did not survive is out of reach.
+        let names = std::mem::take(&mut state.durable);
+        for (path, node) in names {
+            let parent = path.parent();
+            if parent.is_none_or(|parent| state.durable.contains_key(parent)) {
+                state.durable.insert(path, node);
+            }
+        }
         for inode in &mut state.inodes {
             inode.cut_power(dice, &mut survives);
         }
@@ -282,7 +291,7 @@ impl Inode {
             let sector_end = ((at + from) / SECTOR + 1) * SECTOR - at;
             let to = sector_end.min(bytes.len());
             let reach = self.durable.len().clamp(at + from, at + to) - at;
-            if survives() {
+            if survives() && from < reach {
                 self.durable[at + from..at + reach].copy_from_slice(&bytes[from..reach]);
             }
             from = to;
@@ -357,7 +366,12 @@ impl State {
             there,
         };
         change(gone.clone(), there.clone()).settle(&mut self.view);
-        self.pending_names.push(change(gone, there));
+        if unsynced.is_empty() {
+            // The root is always there.
+            change(gone, there).settle(&mut self.durable);
+        } else {
+            self.pending_names.push(change(gone, there));
+        }
     }
 
     fn file(&self, path: &Path) -> io::Result<usize> {
@@ -428,19 +442,19 @@ impl Disk for SimDisk {
         if state.view.get(path) != Some(&Node::Dir) {
             return Err(io::ErrorKind::NotFound.into());
         }
+        // Names are journaled by file systems: a failed sync leaves them pending.
+        if fault.is_some() {
+            return Err(io::Error::from_raw_os_error(5));
+        }
         for mut change in std::mem::take(&mut state.pending_names) {
-            let concerned = change.unsynced.iter().any(|dir| dir == path);
             change.unsynced.retain(|dir| dir != path);
-            match (concerned, change.unsynced.is_empty(), fault) {
-                (true, _, Some(_)) => {}
-                (true, true, None) => change.settle(&mut state.durable),
-                _ => state.pending_names.push(change),
+            if change.unsynced.is_empty() {
+                change.settle(&mut state.durable);
+            } else {
+                state.pending_names.push(change);
             }
         }
-        match fault {
-            Some(_) => Err(io::Error::from_raw_os_error(5)),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -8,6 +8,7 @@ use crate::store::commit::{Commit, CommitError, FollowError};
 use crate::store::committer::Queue;
 use crate::store::folded::Folded;
 use crate::store::follow::ChangeStream;
+use crate::store::journal::frame::SharedRecord;
 use crate::store::key::Key;
 use crate::store::shared::{Rebuilding, Shared};
 use crate::store::{Entry, Identity, Revision, StoreHealth};
@@ -94,6 +95,15 @@ impl SpaceStore {
         } else {
             Err(FollowError::StoreChanged)
         }
+    }
+
+    /// Records after `after`, in order: at least one if there is one. May read the journal, so
+    /// async callers use [`follow`](Self::follow) or a blocking thread.
+    ///
+    /// # Errors
+    /// See [`FollowError`].
+    pub fn records_after(&self, after: Revision) -> Result<Vec<SharedRecord>, FollowError> {
+        self.shared.records_after(after)
     }
 
     /// How the space is.

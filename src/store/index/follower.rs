@@ -35,6 +35,8 @@ pub struct Follower {
     index: Option<Arc<dyn Index>>,
     /// Whether readers were given it.
     is_in_use: bool,
+    /// Whether its cold trees were checked, or made by this process.
+    is_checked: bool,
     positions: Vec<Position>,
 }
 
@@ -74,6 +76,7 @@ impl Follower {
             quarantine,
             index: None,
             is_in_use: false,
+            is_checked: false,
             positions: Vec::new(),
         }
     }
@@ -256,18 +259,27 @@ impl Follower {
         }
         self.positions = positions;
         self.index = Some(index);
+        self.is_checked = true;
         Ok(())
     }
 
     fn rebuild_cold(&self, index: &dyn Index, shared: &Shared) -> Result<Revision, IndexError> {
         let identity = shared.identity();
         let tree = Tree::Cold(identity.space);
-        let leads_on = |from: Revision| shared.records_after(from).is_ok();
+        // Only a journal that begins too late rules a base out; a failing disk is waited for.
+        let leads_on = |from: Revision| match shared.records_after(from) {
+            Ok(_) => Ok(true),
+            Err(FollowError::Compacted { .. } | FollowError::Regressed { .. }) => Ok(false),
+            Err(error) => Err(IndexError::new(error)),
+        };
         let points = self
             .backups
             .verified(identity.space)
             .map_err(IndexError::new)?;
-        for point in points.iter().filter(|point| leads_on(point.revision)) {
+        for point in &points {
+            if !leads_on(point.revision)? {
+                continue;
+            }
             let mut records = Vec::new();
             let read = self.backups.read(point, &mut |key, bytes| {
                 if key.is_cold() {
@@ -281,25 +293,30 @@ impl Follower {
             }
         }
         let begin = Revision(identity.era - 1);
-        let from = if leads_on(begin) {
-            begin
-        } else {
-            tracing::error!(
-                space = identity.space.name(),
-                "cold records have no base left"
-            );
-            shared.revision()
-        };
-        index.load(
-            tree,
-            &mut std::iter::empty(),
-            Applied::empty(identity, from),
-        )?;
-        Ok(from)
+        if 1 < identity.era || !leads_on(begin)? {
+            // Saying "absent" of what is lost would be a lie, so cold keys stay unreadable.
+            return Err(IndexError::new("cold records have no base left"));
+        }
+        index.load(tree, &mut std::iter::empty(), Applied::empty(identity, begin))?;
+        Ok(begin)
     }
 
-    /// Checks that the cold trees agree with themselves; drops the index if one does not.
+    /// Records of the cold trees, by what they say.
+    pub fn n_cold(&self) -> u64 {
+        let Some(index) = &self.index else { return 0 };
+        let said = |shared: &Arc<Shared>| {
+            let tree = Tree::Cold(shared.identity().space);
+            index.applied(tree).ok().flatten().map_or(0, |applied| applied.entries)
+        };
+        self.spaces.iter().map(said).sum()
+    }
+
+    /// Checks, once, that the cold trees agree with themselves; drops the index if one does not.
     pub fn check_cold(&mut self) {
+        if self.is_checked {
+            return;
+        }
+        self.is_checked = true;
         let Some(index) = self.index.clone() else {
             return;
         };

@@ -1,0 +1,166 @@
+//! A running store: three spaces, their threads, and a clean stop.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::store::committer::Committer;
+use crate::store::disk::LockGuard;
+use crate::store::index::follower::{Follower, Progress};
+use crate::store::index::{IndexError, Stored};
+use crate::store::layout::Generation;
+use crate::store::shared::locked;
+use crate::store::space::SpaceStore;
+use crate::store::start::{Raised, Report};
+use crate::store::{Identity, Revision};
+
+/// Time between two batches of the index.
+const INDEX_EVERY: Duration = Duration::from_millis(200);
+
+/// Time after which a missing index or room is looked for again.
+const INDEX_RETRY: Duration = Duration::from_secs(5);
+
+/// How long commits are collected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// For `config` and `trade`, in milliseconds.
+    pub group_ms: u64,
+    /// For `events`, in milliseconds.
+    pub events_ms: u64,
+}
+
+/// A running store. Dropping it is a clean stop.
+pub struct Opened {
+    /// All that people edit.
+    pub config: SpaceStore,
+    /// Orders, quotes, uses, reports.
+    pub trade: SpaceStore,
+    /// The event log; it has no keys.
+    pub events: SpaceStore,
+    /// Where it lives; `None` in memory.
+    pub generation: Option<Generation>,
+    /// What the start found and mended.
+    pub report: Report,
+    identity: Identity,
+    committers: Vec<Committer>,
+    index: Arc<IndexThread>,
+    thread: Option<JoinHandle<()>>,
+    _lock: Option<LockGuard>,
+}
+
+#[derive(Debug)]
+struct IndexThread {
+    follower: Mutex<Follower>,
+    is_stopping: Mutex<bool>,
+    stop: Condvar,
+}
+
+impl Opened {
+    /// Gives a raised store its threads.
+    ///
+    /// # Errors
+    /// If the system has no thread to give.
+    pub fn run(raised: Raised, pace: Pace) -> io::Result<Self> {
+        let mut committers = Vec::new();
+        let mut spaces = Vec::new();
+        let waits = [pace.group_ms, pace.group_ms, pace.events_ms];
+        for (writer, wait) in raised.writers.into_iter().zip(waits) {
+            let shared = writer.shared().clone();
+            let committer = Committer::spawn(writer, wait)?;
+            spaces.push(SpaceStore::new(shared, committer.queue()));
+            committers.push(committer);
+        }
+        let index = Arc::new(IndexThread {
+            follower: Mutex::new(raised.follower),
+            is_stopping: Mutex::new(false),
+            stop: Condvar::new(),
+        });
+        let theirs = index.clone();
+        let thread = std::thread::Builder::new()
+            .name("index".into())
+            .spawn(move || theirs.run())?;
+        let [config, trade, events] = <[SpaceStore; 3]>::try_from(spaces)
+            .map_err(|_| io::Error::other("three spaces make a store"))?;
+        Ok(Self {
+            config,
+            trade,
+            events,
+            generation: raised.generation,
+            report: raised.report,
+            identity: raised.identity,
+            committers,
+            index,
+            thread: Some(thread),
+            _lock: raised.lock,
+        })
+    }
+
+    /// Store and era; its space is `config`.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Hands out every record of a space, hot and cold, ascending by key, at one exact revision:
+    /// the index's applier pauses meanwhile, commits go on.
+    ///
+    /// # Errors
+    /// [`IndexError`] while the index is rebuilt, and for the event log, which has no keys.
+    pub fn state_of(
+        &self,
+        space: &SpaceStore,
+        take: &mut dyn FnMut(Revision, &mut dyn Iterator<Item = Stored>),
+    ) -> Result<(), IndexError> {
+        let mut follower = locked(&self.index.follower);
+        follower.finish();
+        let place = follower.place_of(space.shared());
+        let place = place.ok_or_else(|| IndexError::new("the space has no keys"))?;
+        follower.state_of(place, take)
+    }
+
+    /// Stops: makes what waits, lets the index catch up, gives the directory free.
+    pub fn close(mut self) {
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        for committer in &mut self.committers {
+            committer.close();
+        }
+        *locked(&self.index.is_stopping) = true;
+        self.index.stop.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the index follower panicked");
+        }
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl IndexThread {
+    fn run(&self) {
+        locked(&self.follower).check_cold();
+        loop {
+            let progress = locked(&self.follower).step();
+            let wait = match progress {
+                Progress::Behind => Duration::ZERO,
+                Progress::CaughtUp => INDEX_EVERY,
+                Progress::Waiting => INDEX_RETRY,
+            };
+            let stopping = locked(&self.is_stopping);
+            let waited = self
+                .stop
+                .wait_timeout_while(stopping, wait, |stopping| !*stopping);
+            if *waited.unwrap_or_else(PoisonError::into_inner).0 {
+                locked(&self.follower).finish();
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Whole rooms and whole servers, in one binary.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+mod conformance;
+mod rig;
+mod sim_disk;
