@@ -7,7 +7,7 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::column::{Column, Rows, ValueId};
 use crate::catalogue::row::{ProductNo, Row, RowSet};
 use crate::domain::complaint::{Complaint, Fault};
-use crate::domain::id::CrossKey;
+use crate::domain::id::{CrossKey, ProductKey};
 use crate::domain::time::Today;
 use crate::domain::value::Value;
 use crate::predicate::matcher::{Matcher, ValueSet};
@@ -66,19 +66,14 @@ impl<'c> CompiledSelection<'c> {
             read.map(|rule| CompiledRule::new(&rule, catalogue, today))
                 .collect()
         };
-        let find = |keys: &mut dyn Iterator<Item = &str>| -> Vec<ProductNo> {
-            let found = keys.filter_map(|key| catalogue.find_product(key));
-            found.filter(|&no| is_live(catalogue, no)).collect()
-        };
-        let mut handpicked = find(&mut selection.handpicked().iter().map(|key| key.as_str()));
+        let mut handpicked = find_products(selection.handpicked(), catalogue);
         for key in selection.handpicked_cross_market() {
             handpicked.extend(products_of_cross_key(key, catalogue));
         }
-        let blocked = find(&mut selection.blocked().iter().map(|key| key.as_str()));
         Self {
             catalogue,
             rule_sets: selection.rule_sets().iter().map(compile_set).collect(),
-            blocked: ascending(blocked),
+            blocked: ascending(find_products(selection.blocked(), catalogue)),
             handpicked: ascending(handpicked),
         }
     }
@@ -154,8 +149,14 @@ pub(super) fn products_of_cross_key(key: &CrossKey, catalogue: &Catalogue) -> Ve
     ascending(products)
 }
 
-fn is_live(catalogue: &Catalogue, product: ProductNo) -> bool {
-    !catalogue.rows_of_product(product).is_empty()
+/// The products that the market has of those named.
+fn find_products(keys: &[ProductKey], catalogue: &Catalogue) -> Vec<ProductNo> {
+    let found = keys
+        .iter()
+        .filter_map(|key| catalogue.find_product(key.as_str()));
+    found
+        .filter(|&product| !catalogue.rows_of_product(product).is_empty())
+        .collect()
 }
 
 fn ascending(mut products: Vec<ProductNo>) -> Vec<ProductNo> {

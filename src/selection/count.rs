@@ -66,3 +66,55 @@ pub fn n_products(rows: &RowSet, catalogue: &Catalogue) -> u32 {
     products.dedup();
     u32::try_from(products.len()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::selection::definition::SelectionDraft;
+    use crate::selection::sample::{
+        by_rules, catalogue, exclude, include, is_in, keys, market, product, range, selection,
+        table, today,
+    };
+
+    #[test]
+    fn every_step_is_counted_in_the_order_written() {
+        let rules = by_rules(vec![
+            vec![
+                exclude("stock", range(None, Some("0"))),
+                include("brand", is_in(&["Nord"])),
+            ],
+            vec![include("price", range(Some("80"), None))],
+            vec![],
+        ]);
+        let draft = SelectionDraft {
+            blocked: keys(&["e"]),
+            handpicked: keys(&["c", "b"]),
+            ..rules
+        };
+        assert_eq!(
+            counts(&selection(draft), &table(), &today()),
+            Counts {
+                after_each_rule: vec![vec![4, 2], vec![1], vec![]],
+                union: 3,
+                after_blocking: 2,
+                selected: 4,
+                products: 4,
+            }
+        );
+    }
+
+    #[test]
+    fn products_are_counted_once() {
+        let goods = vec![
+            product("p", &[], &[("p1", &[]), ("p2", &[])]),
+            product("q", &[], &[("q1", &[])]),
+        ];
+        let shop = catalogue(market("de"), goods, &[]);
+        let draft = SelectionDraft {
+            handpicked: keys(&["p"]),
+            ..SelectionDraft::default()
+        };
+        let counted = counts(&selection(draft), &shop, &today());
+        assert_eq!((counted.selected, counted.products), (2, 1));
+    }
+}

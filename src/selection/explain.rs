@@ -4,7 +4,7 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::row::Row;
 use crate::domain::id::ProductKey;
 use crate::domain::time::Today;
-use crate::domain::value::Value;
+use crate::domain::value::{Value, ValueRef};
 use crate::predicate::facts::{Facts, first_failure};
 use crate::predicate::rule::{Op, Rule};
 use crate::selection::compile::{products_of_cross_key, readable_set};
@@ -95,9 +95,92 @@ pub fn explain(selection: &Selection, catalogue: &Catalogue, row: Row, today: &T
 
 fn deciding(rule: &Rule, facts: &impl Facts, today: &Today) -> Vec<Value> {
     let held = facts.values(&rule.attr);
-    let decides = |value: &crate::domain::value::ValueRef<'_>| match rule.op {
+    let decides = |value: &ValueRef<'_>| match rule.op {
         Op::Include => true,
         Op::Exclude => rule.matcher.fits(*value, today),
     };
-    held.filter(decides).map(|value| value.to_value()).collect()
+    held.filter(decides).map(ValueRef::to_value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::predicate::written::WrittenRule;
+    use crate::selection::definition::SelectionDraft;
+    use crate::selection::sample::{
+        by_rules, catalogue, exclude, include, is_in, keys, market, product, range, selection,
+        table, today,
+    };
+
+    fn rules() -> Vec<Vec<WrittenRule>> {
+        vec![
+            vec![
+                include("brand", is_in(&["Nord"])),
+                exclude("stock", range(None, Some("0"))),
+            ],
+            vec![include("price", range(Some("60"), None))],
+            vec![],
+        ]
+    }
+
+    fn why(key: &str) -> Why {
+        let shop = table();
+        let draft = SelectionDraft {
+            handpicked: keys(&["d", "c"]),
+            blocked: keys(&["e"]),
+            ..by_rules(rules())
+        };
+        let row = shop.find_variant(key).unwrap();
+        explain(&selection(draft), &shop, row, &today())
+    }
+
+    #[track_caller]
+    fn check_dropped(set: &SetWhy, rule: usize, values: &[&str]) {
+        let SetWhy::Dropped {
+            rule: found,
+            values: deciding,
+        } = set
+        else {
+            panic!("{set:?}");
+        };
+        let texts: Vec<String> = deciding.iter().map(ToString::to_string).collect();
+        assert_eq!((*found, &texts[..]), (rule, &keys(values)[..]));
+    }
+
+    #[test]
+    fn a_variant_is_picked_by_hand_or_by_its_first_set() {
+        assert_eq!(why("c").handpicked, Some(Pick::Key(1)));
+        let by_rule = why("a");
+        assert_eq!((by_rule.handpicked, by_rule.first_set()), (None, Some(0)));
+        assert!(by_rule.is_selected() && why("c").is_selected());
+        assert_eq!(by_rule.sets[2], SetWhy::NoRules);
+    }
+
+    #[test]
+    fn blocking_undoes_what_rules_found() {
+        let blocked = why("e");
+        assert!(blocked.blocked && !blocked.is_selected());
+        assert_eq!(blocked.first_set(), Some(0));
+    }
+
+    #[test]
+    fn the_first_rule_that_dropped_it_and_the_value_are_named() {
+        let unlucky = why("b");
+        check_dropped(&unlucky.sets[0], 1, &["0"]);
+        check_dropped(&unlucky.sets[1], 0, &["5500 minor units"]);
+        check_dropped(&why("d").sets[0], 0, &["Vela"]);
+    }
+
+    #[test]
+    fn a_cross_market_key_is_named_by_its_place() {
+        let goods = vec![product("p", &[], &[("p1", &[("ean", "7")]), ("p2", &[])])];
+        let shop = catalogue(market("de"), goods, &[]);
+        let draft = SelectionDraft {
+            handpicked_cross_market: keys(&["6", "7"]),
+            ..SelectionDraft::default()
+        };
+        let row = shop.find_variant("p2").unwrap();
+        let why = explain(&selection(draft), &shop, row, &today());
+        assert_eq!(why.handpicked, Some(Pick::CrossKey(1)));
+    }
 }

@@ -171,3 +171,106 @@ fn merge<K: Clone + Eq + Hash>(
         already,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::selection::definition::SelectionDraft;
+    use crate::selection::sample::{catalogue, keys, market, product, selection, table};
+
+    fn picked(handpicked: &[&str], blocked: &[&str]) -> Selection {
+        selection(SelectionDraft {
+            handpicked: keys(handpicked),
+            blocked: keys(blocked),
+            ..SelectionDraft::default()
+        })
+    }
+
+    fn numbered(n_keys: usize) -> Vec<String> {
+        (0..n_keys).map(|number| format!("p{number}")).collect()
+    }
+
+    fn codes(refused: &[Complaint]) -> Vec<(&str, &str)> {
+        refused
+            .iter()
+            .map(|complaint| (complaint.pointer.as_str(), complaint.fault.code()))
+            .collect()
+    }
+
+    #[test]
+    fn seven_hundred_distinct_keys_pass_and_one_more_fails_whole() {
+        let start = picked(&["p3"], &[]);
+        let mut sent = numbered(700);
+        sent.extend((0..31).map(|number| format!(" p{number} ")));
+        sent.extend(keys(&["", "  "]));
+        let imported = import(&start, &sent, Mode::Add, 700, &[]).unwrap();
+        let counts = (imported.unique, imported.added, imported.already);
+        assert_eq!(counts, (700, 699, 1));
+        assert_eq!(imported.selection.handpicked().len(), 700);
+        let refused = import(&start, &numbered(701), Mode::Add, 700, &[]).unwrap_err();
+        assert_eq!(codes(&refused), [("/keys", "too-many")]);
+    }
+
+    #[test]
+    fn unknown_keys_are_kept_and_reported() {
+        let shop = table();
+        let sent = keys(&["a", "later", "b"]);
+        let imported = import(&picked(&["c"], &[]), &sent, Mode::Add, 700, &[&shop]).unwrap();
+        assert_eq!(imported.unknown, ["later"]);
+        let found = imported.selection.handpicked().iter();
+        let found: Vec<&str> = found.map(ProductKey::as_str).collect();
+        assert_eq!(found, ["c", "a", "later", "b"]);
+    }
+
+    #[test]
+    fn replacing_forgets_what_is_not_named_again() {
+        let sent = keys(&["b", "a"]);
+        let start = picked(&["a", "c"], &[]);
+        let imported = import(&start, &sent, Mode::Replace, 700, &[]).unwrap();
+        assert_eq!((imported.added, imported.already), (1, 1));
+        let found = imported.selection.handpicked().iter();
+        assert_eq!(found.map(ProductKey::as_str).collect::<Vec<_>>(), sent);
+    }
+
+    #[test]
+    fn blocked_and_faulty_keys_are_refused_at_their_place() {
+        let sent = keys(&["a", "", "b", "b", "x\ny"]);
+        let refused = import(&picked(&[], &["b"]), &sent, Mode::Add, 700, &[]).unwrap_err();
+        assert_eq!(
+            codes(&refused),
+            [("/keys/4", "bad-format"), ("/keys/2", "contradiction")]
+        );
+    }
+
+    #[test]
+    fn a_selection_holds_ten_thousand_handpicked_products() {
+        let full = selection(SelectionDraft {
+            handpicked: numbered(9_999),
+            ..SelectionDraft::default()
+        });
+        let one = |key: &str| import(&full, &keys(&[key]), Mode::Add, 700, &[]);
+        let filled = one("x").unwrap();
+        assert_eq!(filled.selection.handpicked().len(), 10_000);
+        let another = import(&filled.selection, &keys(&["y"]), Mode::Add, 700, &[]);
+        assert_eq!(codes(&another.unwrap_err()), [("/keys", "too-many")]);
+    }
+
+    #[test]
+    fn cross_market_keys_are_known_where_a_market_has_the_article() {
+        let goods = vec![product("p", &[], &[("p1", &[("ean", "7")])])];
+        let shop = catalogue(market("de"), goods, &[]);
+        let other = table();
+        let sent = keys(&["7", "8"]);
+        let imported = import_cross_market(
+            &picked(&["a"], &[]),
+            &sent,
+            Mode::Add,
+            700,
+            &[&other, &shop],
+        )
+        .unwrap();
+        assert_eq!(imported.unknown, ["8"]);
+        assert_eq!(imported.selection.handpicked_cross_market().len(), 2);
+        assert_eq!(imported.selection.handpicked().len(), 1);
+    }
+}
