@@ -33,6 +33,7 @@ pub mod definition;
 pub mod evaluate;
 pub mod explain;
 pub mod handpick;
+pub mod lint;
 
 #[cfg(test)]
 pub(crate) mod sample;
