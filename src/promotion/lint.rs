@@ -3,14 +3,12 @@
 use crate::catalogue::Catalogue;
 use crate::catalogue::category::Node;
 use crate::catalogue::row::RowSet;
-use crate::domain::category::CategoryId;
 use crate::domain::id::MarketId;
 use crate::domain::time::{Timestamp, Today};
-use crate::domain::value::Value;
-use crate::predicate::rule::Attr;
 use crate::promotion::restriction::node_masks;
 use crate::promotion::slot::{Slot, SlotMask};
 use crate::promotion::terms::{Kind, Promotion, Restriction};
+use crate::selection::category::rows_in;
 use crate::selection::evaluate::evaluate;
 use crate::selection::lint::{self, Lint, LintCode, first_few};
 
@@ -84,13 +82,6 @@ fn lint_categories(restriction: &Restriction, catalogue: &Catalogue, rows: &RowS
     remarks.extend(first_few(without_selection));
     remarks.extend(paths_disagree(restriction, catalogue));
     remarks
-}
-
-/// The variants in a category and below it; `None` if there are none.
-fn rows_in<'c>(id: &CategoryId, catalogue: &'c Catalogue) -> Option<std::borrow::Cow<'c, RowSet>> {
-    let column = catalogue.column(Attr::CATEGORY)?;
-    let value = column.find(&Value::Text(id.shared()))?;
-    Some(column.rows_with(value))
 }
 
 fn paths_disagree(restriction: &Restriction, catalogue: &Catalogue) -> Option<Lint> {

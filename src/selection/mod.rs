@@ -14,6 +14,7 @@
 //! - [`evaluate`]: the rows it holds, by sets
 //! - [`count`]: how many after each step
 //! - [`handpick`]: imports of keys
+//! - [`category`]: the categories that hold what is selected
 //! - [`lint`]: what is odd about it without being wrong
 //! - [`explain`]: why it holds a variant, or does not
 //!
@@ -26,6 +27,7 @@
 //! fewest rows; each further rule costs a pass over words of 64 rows, or a look-up for each row
 //! left if that is less. One row against one selection is a look at its value ids a rule.
 
+pub mod category;
 pub mod check;
 pub mod compile;
 pub mod count;
