@@ -4,10 +4,6 @@
 //! categories in three storeys, prices over four decades, one variant in six out of stock, launch
 //! days over five years. Selections: one to three sets of one to four rules as merchandisers write
 //! them, drawn from a fixed seed; one in ten begins with excludes alone.
-#![expect(
-    missing_docs,
-    reason = "criterion's macros define undocumented functions"
-)]
 
 use std::hint::black_box;
 use std::sync::{Arc, LazyLock};
