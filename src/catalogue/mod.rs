@@ -20,17 +20,32 @@ pub mod attribute;
 mod build;
 pub mod category;
 mod cells;
+pub mod change;
+mod check;
 mod chunked;
 pub mod column;
 mod column_build;
+mod column_patch;
+pub mod delta;
+mod edit;
 pub mod facts;
+#[cfg(test)]
+mod fixture;
+pub mod full;
+pub mod guard;
 mod infer;
 mod key_index;
+#[cfg(test)]
+mod laws;
 mod lists;
 pub mod market;
+mod next;
 pub mod product;
 pub mod row;
 pub mod score;
+mod settle;
+mod stage;
+mod tally;
 pub mod text;
 pub mod warning;
 
