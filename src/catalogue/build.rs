@@ -109,7 +109,7 @@ pub(super) fn assemble(
             group_index.insert(name(group), group, name);
         }
     }
-    let catalogue = Catalogue {
+    let mut catalogue = Catalogue {
         market,
         schema: Arc::new(schema),
         live: Arc::new(RowSet::below(ordinal(rows.len()))),
@@ -124,6 +124,7 @@ pub(super) fn assemble(
         graph: Arc::new(graph),
         columns,
     };
+    catalogue.make_searchable();
     let findings = Findings { loops, ..findings };
     (catalogue, findings)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalogue::column::{Cells, Column, Forward, Postings, ValueId, frequent_from, ordinal};
+use crate::catalogue::folded::Folded;
 use crate::catalogue::lists::Lists;
 use crate::catalogue::row::{Row, RowSet};
 use crate::domain::value::{Value, ValueType};
@@ -68,6 +69,11 @@ impl Column {
         Self::from_cells(kind, multi, n_rows, values, cells)
     }
 
+    /// Makes the values searchable, if they are not.
+    pub(super) fn make_searchable(&mut self) {
+        self.folded.get_or_insert_with(|| Folded::new(&self.values));
+    }
+
     /// Derives the rows of each value from the values of each row.
     pub(super) fn from_cells(
         kind: ValueType,
@@ -85,6 +91,7 @@ impl Column {
             cells,
             postings,
             present,
+            folded: None,
         }
     }
 }

@@ -55,7 +55,23 @@ impl Column {
                 Cells::Many(places.patched(n_rows, |place| place, &changed), lists)
             }
         };
-        Self::from_cells(self.kind, multi, n_rows, values, cells)
+        let mut patched = Self::from_cells(self.kind, multi, n_rows, values, cells);
+        patched.folded = self.folded.as_ref().map(|folded| {
+            if new_ids.len() == patched.values.len() && is_identity(&new_ids) {
+                return folded.clone();
+            }
+            let mut is_new = vec![true; patched.values.len()];
+            for id in new_ids.iter().filter(|id| **id != ValueId::NONE) {
+                is_new[id.0 as usize] = false;
+            }
+            let ids = (0..).map(ValueId).zip(is_new);
+            let added: Vec<ValueId> = ids
+                .filter(|(_, is_new)| *is_new)
+                .map(|(id, _)| id)
+                .collect();
+            folded.patched(&patched.values, &new_ids, &added)
+        });
+        patched
     }
 
     /// The values after `changes`, and the new id of each old one; a value that no row holds any
@@ -94,6 +110,10 @@ impl Column {
         values.extend(rest.cloned());
         (values, new_ids)
     }
+}
+
+fn is_identity(new_ids: &[ValueId]) -> bool {
+    (0..).map(ValueId).zip(new_ids).all(|(id, new)| id == *new)
 }
 
 impl Cells {

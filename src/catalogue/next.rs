@@ -12,6 +12,7 @@ use crate::catalogue::cells::{self, FROM_VARIANT, KEYS, category_values, key_of_
 use crate::catalogue::change::Changes;
 use crate::catalogue::column::Column;
 use crate::catalogue::column_patch::RowChanges;
+use crate::catalogue::market::Market;
 use crate::catalogue::product::{AttributeTexts, ProductRecord};
 use crate::catalogue::row::{GroupNo, ProductNo, Row};
 use crate::catalogue::{Catalogue, GroupSlot, ProductSlot, RowSlot};
@@ -40,7 +41,37 @@ impl Catalogue {
         let graph_changed = next.change_graph(self, changes);
         let touched = next.change_records(self, changes);
         next.change_columns(self, &touched, graph_changed);
+        next.make_searchable();
         next
+    }
+}
+
+impl Catalogue {
+    /// The same goods under other settings of the market.
+    ///
+    /// Another currency or zone reads texts anew, so it takes a [`Catalogue::build`].
+    #[must_use]
+    pub fn with_market(&self, market: Market) -> Self {
+        debug_assert!(
+            market.locale == self.market.locale,
+            "another locale takes a build"
+        );
+        let mut next = self.clone();
+        next.market = Arc::new(market);
+        next.make_searchable();
+        next
+    }
+
+    /// Folds the attributes that a text query looks into and that are not folded yet.
+    pub(super) fn make_searchable(&mut self) {
+        let attrs: Vec<String> = self.search_attributes().map(str::to_owned).collect();
+        for attr in attrs {
+            if let Some(column) = self.columns.get_mut(attr.as_str())
+                && column.folded.is_none()
+            {
+                Arc::make_mut(column).make_searchable();
+            }
+        }
     }
 }
 
