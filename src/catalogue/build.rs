@@ -30,8 +30,6 @@ pub(super) struct Findings {
     pub(super) misfits: BTreeMap<Attr, Vec<String>>,
     /// Per attribute of products, variants that differ from their siblings.
     pub(super) dissenters: BTreeMap<Attr, Vec<Row>>,
-    /// Attributes above the limit; they get no column.
-    pub(super) surplus: BTreeSet<Attr>,
     /// Categories that are above each other.
     pub(super) loops: Vec<Loop>,
 }
@@ -111,7 +109,7 @@ pub(super) fn assemble(
             group_index.insert(name(group), group, name);
         }
     }
-    let catalogue = Catalogue {
+    let mut catalogue = Catalogue {
         market,
         schema: Arc::new(schema),
         live: Arc::new(RowSet::below(ordinal(rows.len()))),
@@ -126,6 +124,7 @@ pub(super) fn assemble(
         graph: Arc::new(graph),
         columns,
     };
+    catalogue.make_searchable();
     let findings = Findings { loops, ..findings };
     (catalogue, findings)
 }
@@ -175,7 +174,7 @@ pub(super) fn graph_of(
 }
 
 /// Numbers products, their rows and their groups in the order given.
-fn number(products: Vec<Arc<ProductRecord>>) -> (Vec<ProductSlot>, Vec<GroupSlot>) {
+pub(super) fn number(products: Vec<Arc<ProductRecord>>) -> (Vec<ProductSlot>, Vec<GroupSlot>) {
     let mut groups: Vec<GroupSlot> = Vec::new();
     let mut rows_of_named: Vec<Vec<Row>> = Vec::new();
     let mut named: BTreeMap<GroupKey, GroupNo> = BTreeMap::new();
@@ -280,10 +279,7 @@ fn index(
     let found: Vec<(Attr, Found)> = tasks.into_par_iter().map(run).collect();
     let mut schema = declared.clone();
     let mut columns = BTreeMap::new();
-    let mut findings = Findings {
-        surplus,
-        ..Findings::default()
-    };
+    let mut findings = Findings::default();
     for (attr, found) in found {
         if !is_built_in(attr.as_str()) {
             schema.insert(attr.clone(), found.declaration);
@@ -325,6 +321,6 @@ fn surplus<'r>(declared: &Declared, names: impl Iterator<Item = &'r Attr>) -> BT
 }
 
 /// A place among products, rows or groups as an ordinal.
-fn ordinal(place: usize) -> u32 {
+pub(super) fn ordinal(place: usize) -> u32 {
     u32::try_from(place).expect("a market has at most 10 million variants")
 }

@@ -10,8 +10,11 @@ use crate::domain::category::CategoryId;
 /// Most nodes of a market's graph, placeholders included.
 pub const CATEGORIES_MAX: usize = 100_000;
 
-/// Most nodes above one node; a chain this long is no assortment but a damaged feed.
-pub const ANCESTORS_MAX: usize = 1_000;
+/// Most edges on a way upward; a longer chain is no assortment but a damaged feed.
+pub const DEPTH_MAX: usize = 100;
+
+/// Most nodes directly above one node.
+pub const PARENTS_MAX: usize = 100;
 
 /// Ordinal of a category in one graph, ascending by id; another graph numbers anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,6 +139,26 @@ impl CategoryGraph {
     pub fn placeholders(&self) -> impl Iterator<Item = &CategoryId> {
         let all = self.ids.iter().zip(&self.names);
         all.filter(|(_, name)| name.is_none()).map(|(id, _)| id)
+    }
+
+    /// Nodes from which some way upward is longer than [`DEPTH_MAX`].
+    pub fn too_deep(&self) -> Vec<Node> {
+        let mut depth = vec![0_usize; self.len()];
+        let mut n_waiting: Vec<usize> = self.nodes().map(|node| self.parents(node).len()).collect();
+        let is_root = |node: &Node| self.parents(*node).is_empty();
+        let mut free: Vec<Node> = self.nodes().filter(is_root).collect();
+        while let Some(node) = free.pop() {
+            for child in self.children(node) {
+                let below = child.0 as usize;
+                depth[below] = depth[below].max(depth[node.0 as usize] + 1);
+                n_waiting[below] -= 1;
+                if n_waiting[below] == 0 {
+                    free.push(*child);
+                }
+            }
+        }
+        let too_deep = |node: &Node| DEPTH_MAX < depth[node.0 as usize];
+        self.nodes().filter(too_deep).collect()
     }
 
     fn closure(&self, from: &[Node], edges: &Lists<Node>) -> Vec<Node> {

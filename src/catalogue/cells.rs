@@ -211,6 +211,8 @@ pub(super) fn of_categories<'r>(
         });
         of_rows.extend(slot.rows.iter().map(|&row| (row, number)));
     }
+    // Deltas number rows in any order.
+    of_rows.sort_unstable_by_key(|(row, _)| *row);
     RawCells { cells, of_rows }
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::catalogue::folded::Folded;
 use crate::catalogue::lists::Lists;
 use crate::catalogue::row::{Row, RowSet};
 use crate::domain::value::{Value, ValueType};
@@ -25,6 +26,8 @@ pub struct Column {
     pub(super) cells: Cells,
     pub(super) postings: Postings,
     pub(super) present: RowSet,
+    /// The values as folded words, if a text query looks into the attribute.
+    pub(super) folded: Option<Folded>,
 }
 
 /// What each row holds; rows past the end hold nothing.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalogue::column::{Cells, Column, Forward, Postings, ValueId, frequent_from, ordinal};
+use crate::catalogue::folded::Folded;
 use crate::catalogue::lists::Lists;
 use crate::catalogue::row::{Row, RowSet};
 use crate::domain::value::{Value, ValueType};
@@ -15,11 +16,35 @@ pub(super) struct RawCells {
     pub(super) of_rows: Vec<(Row, u32)>,
 }
 
+impl RawCells {
+    /// Without cells that no row has, such as a product's when all its variants have their own.
+    fn without_idle(mut self) -> Self {
+        let mut has_row = vec![false; self.cells.len()];
+        for (_, cell) in &self.of_rows {
+            has_row[*cell as usize] = true;
+        }
+        if has_row.iter().all(|has_row| *has_row) {
+            return self;
+        }
+        let mut cells = Lists::default();
+        let mut new_place = vec![0; has_row.len()];
+        for (cell, _) in has_row.iter().enumerate().filter(|(_, has_row)| **has_row) {
+            new_place[cell] = ordinal(cells.len());
+            cells.push(self.cells.at(cell).iter().cloned());
+        }
+        for (_, cell) in &mut self.of_rows {
+            *cell = new_place[*cell as usize];
+        }
+        Self { cells, ..self }
+    }
+}
+
 impl Column {
     /// Sorts the values, numbers them, and lists the rows of each.
     ///
     /// A sort of the cells' values and three passes over the rows that hold something.
     pub(super) fn build(kind: ValueType, multi: bool, n_rows: u32, raw: RawCells) -> Self {
+        let raw = raw.without_idle();
         let (values, ids) = number(raw.cells.items());
         let mut multi = multi;
         let mut sorted = Lists::default();
@@ -44,6 +69,11 @@ impl Column {
         Self::from_cells(kind, multi, n_rows, values, cells)
     }
 
+    /// Makes the values searchable, if they are not.
+    pub(super) fn make_searchable(&mut self) {
+        self.folded.get_or_insert_with(|| Folded::new(&self.values));
+    }
+
     /// Derives the rows of each value from the values of each row.
     pub(super) fn from_cells(
         kind: ValueType,
@@ -61,6 +91,7 @@ impl Column {
             cells,
             postings,
             present,
+            folded: None,
         }
     }
 }

@@ -20,24 +20,40 @@ pub mod attribute;
 mod build;
 pub mod category;
 mod cells;
+pub mod change;
+mod check;
 mod chunked;
 pub mod column;
 mod column_build;
+mod column_patch;
+pub mod delta;
+mod edit;
 pub mod facts;
+#[cfg(test)]
+mod fixture;
+mod folded;
+pub mod full;
+pub mod guard;
 mod infer;
 mod key_index;
+#[cfg(test)]
+mod laws;
 mod lists;
 pub mod market;
+mod next;
 pub mod product;
 pub mod row;
 pub mod score;
+mod settle;
+mod stage;
+mod tally;
 pub mod text;
 pub mod warning;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::catalogue::attribute::Schema;
+use crate::catalogue::attribute::{PRODUCT_KEY, Schema, TITLE, VARIANT_KEY};
 use crate::catalogue::category::CategoryGraph;
 use crate::catalogue::chunked::Chunked;
 use crate::catalogue::column::Column;
@@ -245,6 +261,16 @@ impl Catalogue {
     /// All values of an attribute, built-in ones included; `None` if no variant has one.
     pub fn column(&self, attr: &str) -> Option<&Column> {
         self.columns.get(attr).map(Arc::as_ref)
+    }
+
+    /// Attributes that a text query looks into, each once: title and keys, what the market names,
+    /// and what is declared so.
+    pub fn search_attributes(&self) -> impl Iterator<Item = &str> {
+        let always = [TITLE, VARIANT_KEY, PRODUCT_KEY].into_iter();
+        let market = self.market.search_attributes.iter().map(Attr::as_str);
+        let declared = self.schema.iter().filter(|(_, found)| found.search);
+        let all = always.chain(market).chain(declared.map(|(attr, _)| attr));
+        all.collect::<BTreeSet<&str>>().into_iter()
     }
 
     /// The variant as the rule language sees it; a vacant row has no values.

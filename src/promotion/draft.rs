@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalogue::market::Market;
+use crate::catalogue::Catalogue;
 use crate::domain::boost::BoostLevel;
 use crate::domain::category::CategoryId;
 use crate::domain::complaint::{Complaint, Complaints, Fault};
@@ -16,6 +16,7 @@ use crate::promotion::terms::{
     Kind, MARKS_MAX, Promotion, Restriction, Terms, check_markets, check_marks, level_fault,
     read_name, read_note,
 };
+use crate::selection::check::misfits;
 use crate::selection::definition::{Selection, SelectionDraft};
 
 /// A promotion as sent: texts, with `None` for what is absent or null.
@@ -62,8 +63,8 @@ pub struct Made {
     pub salt: u64,
 }
 
-/// Finds a market by its key.
-pub type FindMarket<'f, 'm> = &'f dyn Fn(&MarketId) -> Option<&'m Market>;
+/// Finds a market's goods by its key.
+pub type FindCatalogue<'f, 'm> = &'f dyn Fn(&MarketId) -> Option<&'m Catalogue>;
 
 impl Promotion {
     /// Creates one from a draft.
@@ -75,11 +76,11 @@ impl Promotion {
     pub fn create(
         draft: PromotionDraft,
         made: Made,
-        find: FindMarket<'_, '_>,
+        find: FindCatalogue<'_, '_>,
     ) -> Result<Self, Vec<Complaint>> {
         let mut complaints = Complaints::new();
         let kind = read_kind(&draft, &mut complaints);
-        let read = read_terms(draft, kind, find, &mut complaints);
+        let read = read_terms(draft, kind, find, &[], &mut complaints);
         let Some((mut terms, wished)) = read else {
             return Err(complaints.into_vec());
         };
@@ -108,7 +109,7 @@ impl Promotion {
         draft: PromotionDraft,
         now: Timestamp,
         salt: u64,
-        find: FindMarket<'_, '_>,
+        find: FindCatalogue<'_, '_>,
     ) -> Result<Self, Refusal> {
         let allowed = &[
             State::Ended,
@@ -117,25 +118,8 @@ impl Promotion {
             State::Active,
         ];
         terms_in(self, now, allowed)?;
-        let mut complaints = Complaints::new();
-        if draft
-            .kind
-            .as_deref()
-            .is_some_and(|kind| kind != self.kind.as_str())
-        {
-            complaints.add("/kind", Fault::ReadOnly);
-        }
-        let read = read_terms(draft, Some(self.kind), find, &mut complaints);
-        let Some((mut terms, wished)) = read else {
-            return Err(complaints.into_vec().into());
-        };
-        terms.epochs = complaints
-            .take_all("", edit_of(self, now, salt).wish(wished))
-            .unwrap_or_default();
-        terms.id = self.id;
-        terms.created_by.clone_from(&self.created_by);
-        terms.created_at = self.created_at;
-        let edited = complaints.finish(Some(terms)).and_then(Self::new);
+        let edit = edit_of(self, now, salt);
+        let edited = self.rewritten(draft, edit, find, &[&self.selection]);
         edited.map_err(Refusal::Invalid)
     }
 
@@ -143,21 +127,46 @@ impl Promotion {
     /// is now, so that history never reshuffles the split.
     ///
     /// # Errors
-    /// As [`Promotion::edit`]: markets may have gone since.
+    /// All complaints at once: markets may have gone since.
     pub fn restore(
         &self,
         earlier: &Self,
         now: Timestamp,
-        find: FindMarket<'_, '_>,
-    ) -> Result<Self, Refusal> {
-        let mut unarchived = self.clone().into_terms();
-        unarchived.archived = false;
+        find: FindCatalogue<'_, '_>,
+    ) -> Result<Self, Vec<Complaint>> {
         let open = self.open_epoch().map(|epoch| epoch.settings);
         let draft = PromotionDraft {
             measurement: Some(MeasurementDraft::of(open)),
             ..earlier.draft()
         };
-        Self::new(unarchived)?.edit(draft, now, 0, find)
+        let accepted = [&self.selection, &earlier.selection];
+        self.rewritten(draft, edit_of(self, now, 0), find, &accepted)
+    }
+
+    /// The draft under the id, kind and origin of this promotion.
+    fn rewritten(
+        &self,
+        draft: PromotionDraft,
+        edit: Edit<'_>,
+        find: FindCatalogue<'_, '_>,
+        accepted: &[&Selection],
+    ) -> Result<Self, Vec<Complaint>> {
+        let mut complaints = Complaints::new();
+        let other_kind = |kind: &String| kind != self.kind.as_str();
+        if draft.kind.as_ref().is_some_and(other_kind) {
+            complaints.add("/kind", Fault::ReadOnly);
+        }
+        let read = read_terms(draft, Some(self.kind), find, accepted, &mut complaints);
+        let Some((mut terms, wished)) = read else {
+            return Err(complaints.into_vec());
+        };
+        terms.epochs = complaints
+            .take_all("", edit.wish(wished))
+            .unwrap_or_default();
+        terms.id = self.id;
+        terms.created_by.clone_from(&self.created_by);
+        terms.created_at = self.created_at;
+        complaints.finish(Some(terms)).and_then(Self::new)
     }
 
     /// The draft that reads as this promotion: what a merge patch is applied to.
@@ -212,7 +221,8 @@ fn read_kind(draft: &PromotionDraft, complaints: &mut Complaints) -> Option<Kind
 fn read_terms(
     draft: PromotionDraft,
     kind: Option<Kind>,
-    find: FindMarket<'_, '_>,
+    find: FindCatalogue<'_, '_>,
+    accepted: &[&Selection],
     complaints: &mut Complaints,
 ) -> Option<(Terms, Option<Settings>)> {
     let level = read_level(kind, draft.level.as_deref(), complaints);
@@ -227,8 +237,7 @@ fn read_terms(
     let wished = read_measurement(draft.measurement.as_ref(), &markets, complaints);
     let note = draft.note.as_deref().map(read_note).transpose();
     let note = complaints.take("/note", note);
-    let selection = complaints.take_all("/selection", Selection::new(draft.selection));
-    check_cross_market(selection.as_ref(), &markets, complaints);
+    let selection = read_selection(draft.selection, &markets, accepted, complaints);
     let times = times?;
     let terms = Terms {
         id: PromotionId([0; 16]),
@@ -275,9 +284,9 @@ fn read_level(
 /// The markets named, and those of them that exist, each with its place in the list.
 fn read_markets<'m>(
     texts: Option<&[String]>,
-    find: FindMarket<'_, 'm>,
+    find: FindCatalogue<'_, 'm>,
     complaints: &mut Complaints,
-) -> (Vec<MarketId>, Vec<(usize, &'m Market)>) {
+) -> (Vec<MarketId>, Vec<(usize, &'m Catalogue)>) {
     let Some(texts) = texts else {
         complaints.add("/markets", Fault::Required);
         return (Vec::new(), Vec::new());
@@ -317,7 +326,7 @@ struct Times {
 
 fn read_times(
     draft: &PromotionDraft,
-    markets: &[(usize, &Market)],
+    markets: &[(usize, &Catalogue)],
     complaints: &mut Complaints,
 ) -> Option<Times> {
     let given = draft.time_zone.as_deref().map(Zone::parse).transpose();
@@ -349,15 +358,17 @@ fn read_times(
 }
 
 /// The zone of all markets, if they lie in one.
-fn shared_zone(markets: &[(usize, &Market)]) -> Option<Zone> {
+fn shared_zone(markets: &[(usize, &Catalogue)]) -> Option<Zone> {
     let (_, first) = markets.first()?;
-    let zone = &first.locale.zone;
-    let is_shared = |(_, market): &(usize, &Market)| market.locale.zone.name() == zone.name();
+    let zone = &first.locale().zone;
+    let is_shared = |(_, market): &(usize, &Catalogue)| market.locale().zone.name() == zone.name();
     markets.iter().all(is_shared).then(|| zone.clone())
 }
 
-fn zone_names(markets: &[(usize, &Market)]) -> String {
-    let zones = markets.iter().map(|(_, market)| market.locale.zone.name());
+fn zone_names(markets: &[(usize, &Catalogue)]) -> String {
+    let zones = markets
+        .iter()
+        .map(|(_, market)| market.locale().zone.name());
     let names: BTreeSet<&str> = zones.collect();
     Vec::from_iter(names).join(", ")
 }
@@ -381,11 +392,11 @@ fn read_marks(pointer: &str, texts: &[String], complaints: &mut Complaints) -> V
 /// The settings wished for, if any; a share not given is that of the first market.
 fn read_measurement(
     draft: Option<&MeasurementDraft>,
-    markets: &[(usize, &Market)],
+    markets: &[(usize, &Catalogue)],
     complaints: &mut Complaints,
 ) -> Option<Settings> {
     let share = match markets.first() {
-        Some((_, market)) => market.share_shown,
+        Some((_, catalogue)) => catalogue.market().share_shown,
         None => Percent::from_basis_points(SHARE_SHOWN_PERCENT * 100)
             .expect("the default share is a percentage"),
     };
@@ -394,19 +405,31 @@ fn read_measurement(
         .flatten()
 }
 
-/// Multi-market handpicks need the attribute that says which article is the same, everywhere.
-fn check_cross_market(
-    selection: Option<&Selection>,
-    markets: &[(usize, &Market)],
+/// The selection, and whether its markets can read it.
+fn read_selection(
+    draft: SelectionDraft,
+    markets: &[(usize, &Catalogue)],
+    accepted: &[&Selection],
     complaints: &mut Complaints,
-) {
-    let needs_attribute =
-        selection.is_some_and(|selection| !selection.handpicked_cross_market().is_empty());
-    if !needs_attribute {
-        return;
+) -> Option<Selection> {
+    let selection = complaints.take_all("/selection", Selection::new(draft))?;
+    let catalogues: Vec<&Catalogue> = markets.iter().map(|(_, catalogue)| *catalogue).collect();
+    if !catalogues.is_empty() {
+        for misfit in misfits(&selection, &catalogues, accepted) {
+            let Complaint { pointer, fault } = misfit.under("/selection");
+            complaints.add(pointer, fault);
+        }
     }
-    for (place, market) in markets {
-        if market.cross_market_attribute.is_none() {
+    if !selection.handpicked_cross_market().is_empty() {
+        check_cross_market(markets, complaints);
+    }
+    Some(selection)
+}
+
+/// Multi-market handpicks need the attribute that says which article is the same, everywhere.
+fn check_cross_market(markets: &[(usize, &Catalogue)], complaints: &mut Complaints) {
+    for (place, catalogue) in markets {
+        if catalogue.market().cross_market_attribute.is_none() {
             complaints.add(format!("/markets/{place}"), Fault::Required);
         }
     }
@@ -415,43 +438,29 @@ fn check_cross_market(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::market::{DisplaySource, HarmGuard, PriceBasis};
-    use crate::domain::money::Currency;
-    use crate::domain::value::Locale;
-    use crate::predicate::rule::Attr;
     use crate::promotion::state::{archive, state};
+    use crate::selection::sample::{self, by_rules, include, is_in};
 
-    fn market(id: &str, zone: &str) -> Market {
-        let percent = |share: u32| Percent::from_basis_points(share * 100).unwrap();
-        Market {
-            id: MarketId::parse(id).unwrap(),
-            name: id.to_owned(),
-            locale: Locale {
-                currency: Currency::parse("EUR").unwrap(),
-                zone: Zone::parse(zone).unwrap(),
-            },
-            country: None,
-            locales: Vec::new(),
-            price_basis: PriceBasis::TaxInclusive,
-            search_attributes: Vec::new(),
-            cross_market_attribute: (id != "fi").then(|| Attr::parse("ean").unwrap()),
-            display_source: DisplaySource::Answer,
-            share_shown: percent(75),
-            handpick_import_max: 700,
-            harm_guard: HarmGuard {
-                vanished_percent_max: percent(20),
-                sold_out_percent_max: percent(50),
-            },
+    fn market(id: &str, zone: &str) -> Catalogue {
+        let mut market = sample::market(id);
+        market.locale.zone = Zone::parse(zone).unwrap();
+        if id == "fi" {
+            market.cross_market_attribute = None;
         }
+        sample::catalogue(market, Vec::new(), &[])
     }
 
-    fn markets() -> Vec<Market> {
+    fn markets() -> Vec<Catalogue> {
         vec![
             market("se", "Europe/Stockholm"),
             market("fi", "Europe/Helsinki"),
             market("de", "Europe/Berlin"),
             market("at", "Europe/Berlin"),
         ]
+    }
+
+    fn find_in<'m>(known: &'m [Catalogue], id: &MarketId) -> Option<&'m Catalogue> {
+        known.iter().find(|catalogue| catalogue.market().id == *id)
     }
 
     fn text(text: &str) -> Option<String> {
@@ -495,16 +504,12 @@ mod tests {
             at: time("2027-03-01T10:00:00Z"),
             salt: 11,
         };
-        Promotion::create(draft, made, &|id| {
-            known.iter().find(|market| market.id == *id)
-        })
+        Promotion::create(draft, made, &|id| find_in(&known, id))
     }
 
     fn edit(promotion: &Promotion, draft: PromotionDraft, now: &str) -> Result<Promotion, Refusal> {
         let known = markets();
-        promotion.edit(draft, time(now), 22, &|id| {
-            known.iter().find(|market| market.id == *id)
-        })
+        promotion.edit(draft, time(now), 22, &|id| find_in(&known, id))
     }
 
     fn codes(complaints: &[Complaint]) -> Vec<(&str, &str)> {
@@ -710,7 +715,7 @@ mod tests {
         );
         let known = markets();
         let restored = archived
-            .restore(&promotion, now, &|id| known.iter().find(|m| m.id == *id))
+            .restore(&promotion, now, &|id| find_in(&known, id))
             .unwrap();
         assert_eq!(state(&restored, now), State::Active);
         assert_eq!(restored.open_epoch(), None);
@@ -734,5 +739,21 @@ mod tests {
         assert_eq!(resolved.period, meant);
         assert_eq!(resolved.re_resolved(time("2027-03-09T00:00:00Z")), None);
         assert_eq!(stale.re_resolved(meant.end()), None);
+    }
+
+    #[test]
+    fn rules_are_read_in_the_markets_of_the_promotion() {
+        let unheard = PromotionDraft {
+            selection: by_rules(vec![vec![include("materiel", is_in(&["wool"]))]]),
+            name: None,
+            ..warm_week()
+        };
+        check(
+            unheard,
+            &[
+                ("/name", "required"),
+                ("/selection/rule_sets/0/rules/0/attr", "unknown-attribute"),
+            ],
+        );
     }
 }

@@ -9,6 +9,8 @@
 //! - [`state`]: archived, ended, suspended, scheduled or active; the steps between them
 //! - [`epoch`]: measured stretches: salt, share, primary metric, plan
 //! - [`restriction`]: category marks, and where they switch a promotion on
+//! - [`overlap`]: what two promotions mean for the variants that both hold
+//! - [`lint`]: what is odd about one without being wrong
 //! - [`slot`]: the promotions of one view as bits of a [`SlotMask`](slot::SlotMask)
 //!
 //! Invariants: the state is computed from record and instant, never stored; what a promotion is at
@@ -20,6 +22,8 @@
 
 pub mod draft;
 pub mod epoch;
+pub mod lint;
+pub mod overlap;
 pub mod restriction;
 pub mod slot;
 pub mod state;

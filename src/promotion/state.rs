@@ -31,6 +31,17 @@ impl State {
         (Self::Active, "active"),
     ];
 
+    /// Reads the spelling on the wire.
+    ///
+    /// # Errors
+    /// `unknown-value`.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        let found = Self::ALL.iter().find(|(_, name)| *name == text);
+        found
+            .map(|(state, _)| *state)
+            .ok_or_else(|| Fault::unknown_value(text, &Self::ALL.map(|(_, name)| name)))
+    }
+
     /// As the wire spells it.
     pub fn as_str(self) -> &'static str {
         Self::ALL

@@ -129,9 +129,11 @@ impl Promotion {
     ///
     /// # Errors
     /// All of them at once, with pointers as the API names the fields.
-    pub fn new(terms: Terms) -> Result<Self, Vec<Complaint>> {
+    pub fn new(mut terms: Terms) -> Result<Self, Vec<Complaint>> {
         let mut complaints = Complaints::new();
-        complaints.take("/name", read_name(&terms.name));
+        if let Some(name) = complaints.take("/name", read_name(&terms.name)) {
+            terms.name = name;
+        }
         if (terms.kind == Kind::Demotion) != (terms.level == BoostLevel::Demoted) {
             complaints.add("/level", level_fault(terms.kind));
         }

@@ -138,6 +138,19 @@ impl Selection {
             && self.handpicked_cross_market.is_empty()
             && self.rule_sets.iter().all(Vec::is_empty)
     }
+
+    /// The same selection with other handpicked products, for imports that checked the bounds.
+    pub(super) fn with_handpicked(
+        &self,
+        handpicked: Vec<ProductKey>,
+        handpicked_cross_market: Vec<CrossKey>,
+    ) -> Self {
+        Self {
+            handpicked,
+            handpicked_cross_market,
+            ..self.clone()
+        }
+    }
 }
 
 /// Pointer to one rule of a selection.
