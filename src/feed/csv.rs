@@ -258,3 +258,238 @@ impl Splitter {
             .map(|(start, end)| text.get(start..end).unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::catalogue::product::VariantRecord;
+    use crate::feed::bytes::{Encoding, unpack};
+    use crate::feed::trial::{Taken, Trial};
+    use crate::feed::{Format, Kind};
+
+    const MAPPING: &str = r#"{"columns":{"variant":"ArtNr","list_price":"UVP","stock":"Bestand",
+        "category_path":"Pfad","score":"Wert","material":"Stoff"},"delimiter":";","decimal":",",
+        "list_separator":"|","constants":{"seller":"fjord","score":"0"}}"#;
+    const HEADER: &str = "ArtNr;UVP;Bestand;Pfad;Wert;Stoff;Farbe\n";
+
+    fn mapped(rows: &str) -> Taken {
+        let trial = Trial::of(Format::Csv, Kind::Catalogue).mapped(MAPPING);
+        trial.read(format!("{HEADER}{rows}").as_bytes()).unwrap()
+    }
+
+    fn variants(taken: &Taken) -> Vec<&VariantRecord> {
+        let operations = taken.operations.iter();
+        operations
+            .filter_map(|(_, operation)| match operation {
+                FeedOperation::ReplaceVariant { variant, .. } => Some(variant),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn cells_are_read_as_the_mapping_says() {
+        let taken =
+            mapped("A1;1.299,50;1.200;Kleidung > Regen Jacken;;Wolle|Seide;rot\nA2;;;;;;\n");
+        assert_eq!(taken.faults(), vec![]);
+        let found = variants(&taken);
+        assert_eq!(found[0].list_price.unwrap().0, 129_950);
+        assert_eq!(found[0].stock, Some(1200));
+        assert_eq!(found[0].score.unwrap().to_string(), "0");
+        let texts: Vec<_> = found[0]
+            .attributes
+            .iter()
+            .map(|own| (own.attr.as_str(), own.texts.join("+")))
+            .collect();
+        let expected = vec![
+            ("Farbe", "rot".to_owned()),
+            ("material", "Wolle+Seide".to_owned()),
+        ];
+        assert_eq!(texts, expected);
+        assert_eq!(found[1].attributes, vec![]);
+        assert_eq!(found[1].list_price, None);
+    }
+
+    #[test]
+    fn paths_bring_their_ancestors() {
+        let taken = mapped("A1;;;Kleidung > Regen Jacken;;;\nA2;;;Kleidung>Regen  jacken;;;\n");
+        let mut categories = Vec::new();
+        for (_, operation) in &taken.operations {
+            match operation {
+                FeedOperation::ReplaceVariant { product_fields, .. } => {
+                    let fields = product_fields.as_ref().unwrap();
+                    assert_eq!(fields.seller.as_ref().unwrap().as_str(), "fjord");
+                    categories.push(format!("in {}", fields.categories[0]));
+                }
+                FeedOperation::MentionCategory(record) => categories.push(record.id.to_string()),
+                other => panic!("{other:?}"),
+            }
+        }
+        let expected = [
+            "in main:kleidung/regen-jacken",
+            "main:kleidung",
+            "main:kleidung/regen-jacken",
+            "in main:kleidung/regen-jacken",
+            "main:kleidung",
+            "main:kleidung/regen-jacken",
+        ];
+        assert_eq!(categories, expected);
+    }
+
+    #[test]
+    fn every_bad_row_is_named() {
+        let taken = mapped(
+            "A1;12.99;;;;;\n\
+             ;1,00;;;;;\n\
+             A3;1,00;3,5;a>;x;;\n\
+             A4;1,00\n\
+             \n\
+             \"A\n5\";;;;;;\n\
+             A6;1,005;;;;;;\n\
+             A7;1,005;;;;;\n\
+             A8;;;;;;\"open\n",
+        );
+        let expected = [
+            (2, "UVP", "bad-format"),
+            (3, "ArtNr", "required"),
+            (4, "Bestand", "bad-format"),
+            (4, "Pfad", "bad-format"),
+            (4, "Wert", "bad-format"),
+            (5, "", "too-few"),
+            (7, "ArtNr", "bad-format"),
+            (9, "", "too-many"),
+            (10, "UVP", "money-precision"),
+            (11, "", "bad-format"),
+        ];
+        let expected: Vec<_> = expected
+            .map(|(row, column, code)| (row, column.to_owned(), code))
+            .into();
+        assert_eq!(taken.faults(), expected);
+        assert_eq!(taken.counts.rows, 8);
+        assert_eq!(taken.counts.rejected, 8);
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_are_named_with_their_column() {
+        let trial = Trial::of(Format::Csv, Kind::Catalogue);
+        let taken = trial
+            .read(b"variant,brand\nA,ok\nB,f\xfcr\nC,ok\n")
+            .unwrap();
+        let expected = vec![(3, "brand".to_owned(), "bad-format")];
+        assert_eq!(taken.faults(), expected);
+        assert_eq!(taken.good_rows().len(), 2);
+        let latin = trial.mapped(r#"{"encoding":"iso-8859-1"}"#);
+        let taken = latin.read(b"variant,brand\nB,f\xfcr\n").unwrap();
+        assert_eq!(&*variants(&taken)[0].attributes[0].texts[0], "für");
+    }
+
+    #[test]
+    fn a_column_named_like_something_built_in_is_a_fault_of_the_first_row() {
+        let trial = Trial::of(Format::Csv, Kind::Catalogue);
+        let taken = trial.read(b"variant,price,brand\nA,1,b\n").unwrap();
+        let expected = vec![(1, "price".to_owned(), "contradiction")];
+        assert_eq!(taken.faults(), expected);
+        assert_eq!(variants(&taken)[0].attributes.len(), 1);
+        assert_eq!((taken.counts.rows, taken.counts.rejected), (1, 1));
+    }
+
+    #[track_caller]
+    fn check_header(header: &str, expected: &[(&str, &str)]) {
+        let trial = Trial::of(Format::Csv, Kind::Catalogue).mapped(MAPPING);
+        let Err(FeedError::Header(errors)) = trial.read(header.as_bytes()) else {
+            panic!("the header is taken");
+        };
+        let found: Vec<_> = errors
+            .iter()
+            .map(|error| (error.column.as_str(), error.fault.code()))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_header_that_would_lose_data_ends_the_feed() {
+        check_header(
+            "ArtNr;Bestand;Pfad;Wert;Stoff;",
+            &[("", "too-short"), ("UVP", "required")],
+        );
+        check_header(
+            "ArtNr;UVP;Bestand;Pfad;Wert;Stoff;Stoff",
+            &[("Stoff", "duplicate")],
+        );
+        check_header(
+            "ArtNr;UVP;Bestand;Pfad;Wert;Stoff;material",
+            &[("material", "duplicate")],
+        );
+        check_header("\"ArtNr;UVP\n", &[("", "bad-format")]);
+    }
+
+    #[test]
+    fn scores_and_categories_have_columns_of_their_own() {
+        let scores = Trial::of(Format::Csv, Kind::Scores);
+        let taken = scores.read(b"variant,score,note\nA,1.5,x\nB,,\n").unwrap();
+        let expected = [("A", Some("1.5")), ("B", None)];
+        for ((_, operation), (key, score)) in taken.operations.iter().zip(expected) {
+            let FeedOperation::SetScore {
+                variant,
+                score: found,
+            } = operation
+            else {
+                panic!("{operation:?}");
+            };
+            assert_eq!(variant.as_str(), key);
+            assert_eq!(found.map(|found| found.to_string()).as_deref(), score);
+        }
+        let categories = Trial::of(Format::Csv, Kind::Categories)
+            .mapped(r#"{"columns":{"category":"id","parents":"up"},"list_separator":" "}"#);
+        let taken = categories.read(b"id,up\nc,a b\n").unwrap();
+        let FeedOperation::ReplaceCategory(record) = &taken.operations[0].1 else {
+            panic!("{taken:?}");
+        };
+        assert_eq!(record.name.as_deref(), Some("c"));
+        assert_eq!(record.parents.len(), 2);
+        let needs_score = scores
+            .mapped(r#"{"columns":{"variant":"v"}}"#)
+            .read(b"v\nA\n");
+        assert!(matches!(needs_score, Err(FeedError::Mapping(list)) if list.len() == 1));
+    }
+
+    #[test]
+    fn an_unclosed_quote_ends_at_the_bound_of_a_record() {
+        let mut bytes = b"variant\n\"".to_vec();
+        bytes.extend(b"0123456789\n".repeat(LINE_BYTES_MAX / 10));
+        let refused = Trial::of(Format::Csv, Kind::Catalogue).read(&bytes);
+        assert!(matches!(
+            refused,
+            Err(FeedError::LineTooLong { row: 2, .. })
+        ));
+    }
+
+    fn split(bytes: &[u8]) -> Vec<Vec<String>> {
+        let mut lines = Lines::new(unpack(bytes).unwrap(), Encoding::Utf8);
+        let mut splitter = Splitter::new(b',', Some(b'"'));
+        let mut records = Vec::new();
+        while splitter.next(&mut lines).unwrap() {
+            let text = str::from_utf8(&splitter.text).unwrap();
+            records.push(splitter.slices(text).map(str::to_owned).collect());
+        }
+        records
+    }
+
+    fn split_by_twin(bytes: &[u8]) -> Vec<Vec<String>> {
+        let mut builder = ::csv::ReaderBuilder::new();
+        let mut reader = builder.has_headers(false).flexible(true).from_reader(bytes);
+        let records = reader.records().map(|record| record.unwrap());
+        records
+            .map(|record| record.iter().map(str::to_owned).collect())
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn records_are_cut_as_the_twin_cuts_them(text in "([a,\"é ]|\r\n|\n){0,40}") {
+            prop_assert_eq!(split(text.as_bytes()), split_by_twin(text.as_bytes()));
+        }
+    }
+}

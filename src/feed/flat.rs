@@ -576,3 +576,72 @@ fn cell_of(json: Json<'_>) -> Result<Cell<'_>, Fault> {
         .collect::<Result<_, _>>()
         .map(Cell::List)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::Format;
+    use crate::feed::trial::Trial;
+
+    fn foreign(kind: Kind, mapping: &str) -> Trial {
+        Trial::of(Format::Ndjson, kind).mapped(mapping)
+    }
+
+    #[test]
+    fn foreign_objects_are_rows() {
+        let trial = foreign(
+            Kind::Catalogue,
+            r#"{"columns":{"variant":"id","score":"sold","list_price":"uvp","brand":"maker"}}"#,
+        );
+        let lines = "{\"id\":7,\"sold\":860,\"uvp\":\"1.66\",\"maker\":[\"a\",\"b\"],\"new\":true}\n\
+                     {\"id\":\"8\",\"uvp\":1.66,\"maker\":{},\"stock\":3}\n\
+                     {\"sold\":1}\n{\"id\":[1]}\n";
+        let taken = trial.read(lines.as_bytes()).unwrap();
+        let expected = [
+            (2, "uvp", "wrong-type"),
+            (2, "maker", "wrong-type"),
+            (2, "stock", "contradiction"),
+            (3, "id", "required"),
+            (4, "id", "wrong-type"),
+        ];
+        let expected: Vec<_> = expected
+            .map(|(row, column, code)| (row, column.to_owned(), code))
+            .into();
+        assert_eq!(taken.faults(), expected);
+        let FeedOperation::ReplaceVariant {
+            variant,
+            product,
+            product_fields,
+        } = &taken.operations[0].1
+        else {
+            panic!("{taken:?}");
+        };
+        assert_eq!(variant.key.as_str(), "7");
+        assert_eq!(variant.score.unwrap().to_string(), "860");
+        assert_eq!(variant.attributes[0].texts.len(), 2);
+        assert!(product.is_none() && product_fields.is_none());
+    }
+
+    #[test]
+    fn children_make_edges_though_nobody_defines_them() {
+        let trial = foreign(
+            Kind::Categories,
+            r#"{"columns":{"category":"id","name":"name","parents":"up","children":"down"}}"#,
+        );
+        let line = br#"{"id":"a","name":"A","up":null,"down":["b","c"],"depth":1}"#;
+        let taken = trial.read(line).unwrap();
+        assert_eq!(taken.faults(), vec![]);
+        let mentions = taken.operations[1..]
+            .iter()
+            .map(|(_, operation)| match operation {
+                FeedOperation::MentionCategory(record) => (
+                    record.id.as_str(),
+                    record.name.as_deref(),
+                    record.parents[0].as_str(),
+                ),
+                other => panic!("{other:?}"),
+            });
+        let expected = vec![("main:b", None, "main:a"), ("main:c", None, "main:a")];
+        assert_eq!(mentions.collect::<Vec<_>>(), expected);
+    }
+}

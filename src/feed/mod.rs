@@ -241,3 +241,150 @@ impl<E: FnMut(u64, Result<FeedOperation, Refused>)> Rows<'_, E> {
         (self.each)(row, Err(refused));
     }
 }
+#[cfg(test)]
+mod trial;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::feed::trial::Trial;
+
+    const MAPPING: &str = r#"{"columns":{"variant":"v","list_price":"p","category_path":"c"},
+        "delimiter":";","decimal":",","list_separator":"|"}"#;
+
+    fn any_trial() -> impl Strategy<Value = Trial> {
+        let format = prop_oneof![Just(Format::Ndjson), Just(Format::Csv)];
+        let kind = prop_oneof![
+            Just(Kind::Catalogue),
+            Just(Kind::Categories),
+            Just(Kind::Scores)
+        ];
+        (format, kind, any::<bool>()).prop_map(|(format, kind, is_mapped)| {
+            let trial = Trial::of(format, kind);
+            if is_mapped {
+                trial.mapped(MAPPING)
+            } else {
+                trial
+            }
+        })
+    }
+
+    /// Lines made of the pieces that lines are made of, in any order.
+    fn any_lines() -> impl Strategy<Value = String> {
+        let piece = proptest::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ":",
+            ",",
+            "\"",
+            "\\",
+            "\n",
+            "\r\n",
+            ";",
+            "\"op\":",
+            "\"replace\"",
+            "\"product\":",
+            "\"variant\":",
+            "\"variants\":",
+            "\"attributes\":",
+            "\"score\":",
+            "\"category\":",
+            "\"a\"",
+            "1",
+            "-1.5",
+            "null",
+            "true",
+            "v;p;c",
+            "v",
+            "é",
+            "\u{0}",
+            "\\ud800",
+            ">",
+            "|",
+            "1.299,50",
+        ]);
+        proptest::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+    }
+
+    /// Every row that is not blank came out, be it as operations or as a refusal; beside the rows
+    /// of a CSV feed its header may be complained about.
+    fn check_account(trial: &Trial, bytes: &[u8]) {
+        let Ok(taken) = trial.read(bytes) else { return };
+        let n_out = taken.good_rows().len() as u64 + taken.counts.rejected;
+        match trial.format {
+            Format::Ndjson => {
+                let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+                let lines = bytes.split(|&byte| byte == b'\n');
+                let n_lines = lines.filter(|line| !line.trim_ascii().is_empty()).count();
+                assert_eq!((taken.counts.rows, n_out), (n_lines as u64, n_lines as u64));
+            }
+            Format::Csv => {
+                assert!(taken.counts.rows <= n_out && n_out <= taken.counts.rows + 1);
+            }
+        }
+        assert!(taken.errors.iter().all(|error| 0 < error.row));
+        let shown = taken.errors.iter().map(|error| error.value.chars().count());
+        assert!(shown.max().unwrap_or(0) <= result::VALUE_CHARS_MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(trial in any_trial(), bytes in any::<Vec<u8>>()) {
+            check_account(&trial, &bytes);
+        }
+
+        #[test]
+        fn no_lines_panic(trial in any_trial(), lines in any_lines()) {
+            check_account(&trial, lines.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_key_comes_once_where_repeats_are_refused() {
+        let lines = "{\"op\":\"replace\",\"product\":\"P\",\"variants\":{\"V\":{},\"W\":{}}}\n\
+                     {\"op\":\"replace\",\"variant\":\"V\"}\n\
+                     {\"op\":\"replace\",\"product\":\"P\"}\n\
+                     {\"op\":\"replace\",\"category\":\"c\"}\n\
+                     {\"op\":\"replace\",\"category\":\"main:c\"}\n";
+        let mut trial = Trial::native();
+        let expected = vec![
+            (2, "/variant".to_owned(), "duplicate"),
+            (3, "/product".to_owned(), "duplicate"),
+            (5, "/category".to_owned(), "duplicate"),
+        ];
+        assert_eq!(trial.read(lines.as_bytes()).unwrap().faults(), expected);
+        trial.repeats = Repeats::Allowed;
+        assert_eq!(trial.read(lines.as_bytes()).unwrap().faults(), vec![]);
+    }
+
+    #[test]
+    fn a_refused_row_names_its_record() {
+        let line = b"{\"op\":\"replace\",\"product\":\"P\",\"score\":\"x\"}";
+        let taken = Trial::native().read(line).unwrap();
+        let subject = &taken.subjects[0];
+        assert!(matches!(subject, Some(result::Subject::Product(key)) if key.as_str() == "P"));
+    }
+
+    #[test]
+    fn formats_and_kinds_have_names() {
+        assert_eq!(Format::parse("csv"), Ok(Format::Csv));
+        assert_eq!(
+            Format::of_media_type("Text/CSV; charset=utf-8"),
+            Some(Format::Csv)
+        );
+        assert_eq!(
+            Format::of_media_type("application/x-ndjson"),
+            Some(Format::Ndjson)
+        );
+        assert_eq!(Format::of_media_type("text/html"), None);
+        let near = Kind::parse("catalog").unwrap_err();
+        assert_eq!(near.did_you_mean(), Some("catalogue"));
+        for (kind, name) in Kind::ALL {
+            assert_eq!((Kind::parse(name), kind.as_str()), (Ok(kind), name));
+        }
+    }
+}

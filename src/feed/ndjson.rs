@@ -408,3 +408,232 @@ pub(super) fn whole_number<T: std::str::FromStr>(digits: &str) -> Result<T, Faul
         Fault::bad_format("a whole number", digits)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::Format;
+    use crate::feed::trial::{Taken, Trial};
+
+    fn one(line: &str) -> FeedOperation {
+        let taken = Trial::native().read(line.as_bytes()).unwrap();
+        assert_eq!(taken.faults(), vec![]);
+        taken.operations.into_iter().next().unwrap().1
+    }
+
+    #[track_caller]
+    fn check_faults(taken: &Taken, expected: &[(&str, &str)]) {
+        let found: Vec<_> = taken
+            .errors
+            .iter()
+            .map(|error| (error.column.as_str(), error.fault.code()))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[track_caller]
+    fn check(line: &str, expected: &[(&str, &str)]) {
+        check_faults(&Trial::native().read(line.as_bytes()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_product_comes_with_its_variants() {
+        let operation = one(
+            r#"{"op":"replace","product":"FJO-DOWN","product_group":"FJO-DOWN-ALL","seller":"fjord",
+            "categories":["main:jackets"],"attributes":{"title":"Down jacket","season":["winter"]},
+            "variants":{"FJO-DOWN-L":{"list_price":"2290.00","sale_price":"2135.75",
+            "cost":"1180.00","stock":14,"score":"41.7","weight_g":640,"attributes":{"size":"L"}}}}"#
+                .replace('\n', " ")
+                .as_str(),
+        );
+        let FeedOperation::ReplaceProduct(product) = operation else {
+            panic!("{operation:?}");
+        };
+        assert_eq!(product.group.unwrap().as_str(), "FJO-DOWN-ALL");
+        assert_eq!(product.categories[0].as_str(), "main:jackets");
+        assert_eq!(product.attributes.len(), 2);
+        let variant = &product.variants[0];
+        assert_eq!(variant.sale_price, Some(Minor(213_575)));
+        assert_eq!((variant.stock, variant.weight_g), (Some(14), Some(640)));
+        assert_eq!(variant.score.unwrap().to_string(), "41.7");
+        assert_eq!(&*variant.attributes[0].texts[0], "L");
+    }
+
+    #[test]
+    fn a_product_without_variants_is_its_own() {
+        for variants in ["", r#","variants":{}"#, r#","variants":null"#] {
+            let line = r#"{"op":"replace","product":"P","list_price":"5","score":2,"brand":"b""#;
+            let operation = one(&format!("{line}{variants}}}"));
+            let FeedOperation::ReplaceProduct(product) = operation else {
+                panic!("{operation:?}");
+            };
+            assert_eq!(product.variants.len(), 1);
+            assert_eq!(product.variants[0].key.as_str(), "P");
+            assert_eq!(product.variants[0].list_price, Some(Minor(500)));
+            assert_eq!(product.score.unwrap().to_string(), "2");
+            assert_eq!(product.attributes[0].attr.as_str(), "brand");
+        }
+    }
+
+    #[test]
+    fn an_edit_changes_what_it_names_and_null_takes_away() {
+        let operation = one(
+            r#"{"op":"edit","variant":"V","stock":0,"cost":null,"attributes":{"size":null},"b":[]}"#,
+        );
+        let FeedOperation::EditVariant { edit, .. } = operation else {
+            panic!("{operation:?}");
+        };
+        assert_eq!((edit.stock, edit.cost), (Some(Some(0)), Some(None)));
+        assert_eq!(edit.list_price, None);
+        let mut attributes = edit.attributes.iter();
+        assert!(edit.attributes.len() == 2 && attributes.all(|own| own.texts.is_empty()));
+    }
+
+    #[test]
+    fn numbers_are_taken_by_their_digits() {
+        let line =
+            r#"{"op":"replace","variant":"V","w":1.50,"big":12345678901234567890.10,"f":true}"#;
+        let FeedOperation::ReplaceVariant { variant, .. } = one(line) else {
+            panic!("another operation");
+        };
+        let texts: Vec<&str> = variant
+            .attributes
+            .iter()
+            .map(|own| &*own.texts[0])
+            .collect();
+        assert_eq!(texts, ["12345678901234567890.10", "true", "1.50"]);
+    }
+
+    #[test]
+    fn blank_attributes_are_absent() {
+        let line =
+            r#"{"op":"replace","variant":"V","attributes":{"a":" ","b":["","x",null],"c":null}}"#;
+        let FeedOperation::ReplaceVariant { variant, .. } = one(line) else {
+            panic!("another operation");
+        };
+        assert_eq!(variant.attributes.len(), 1);
+        assert_eq!(variant.attributes[0].texts.len(), 1);
+    }
+
+    #[test]
+    fn each_fault_has_its_pointer_and_code() {
+        check(
+            r#"{"op":"replace","variant":"V","list_price":12.5,"cost":"1,5","sale_price":"0.005","stock":1.5,"weight_g":-1,"score":"1e3"}"#,
+            &[
+                ("/list_price", "wrong-type"),
+                ("/sale_price", "money-precision"),
+                ("/cost", "bad-format"),
+                ("/stock", "bad-format"),
+                ("/weight_g", "out-of-range"),
+                ("/score", "bad-format"),
+            ],
+        );
+        check(
+            r#"{"op":"replace","product":"P","variants":{"a/b":{"stock":"4","color":{}}," ":{},"c":3}}"#,
+            &[
+                ("/variants/a~1b/stock", "wrong-type"),
+                ("/variants/a~1b/color", "wrong-type"),
+                ("/variants/ ", "too-short"),
+                ("/variants/c", "wrong-type"),
+            ],
+        );
+        check(
+            r#"{"op":"replace","product":"P","variants":{"V":{}},"price":"1","stock":1,"weight_g":2}"#,
+            &[
+                ("/price", "contradiction"),
+                ("/stock", "contradiction"),
+                ("/weight_g", "contradiction"),
+            ],
+        );
+        check(
+            r#"{"op":"replace","product":"P","brand":"x","attributes":{"brand":"y","in_stock":"z"}}"#,
+            &[
+                ("/attributes/in_stock", "contradiction"),
+                ("/brand", "duplicate"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_line_must_say_what_it_does_to_what() {
+        check("{}", &[("/op", "required"), ("/product", "required")]);
+        check(
+            r#"{"op":"replce","product":"P"}"#,
+            &[("/op", "unknown-value")],
+        );
+        check(
+            r#"{"op":"mention","product":"P"}"#,
+            &[("/op", "unknown-value")],
+        );
+        check(
+            r#"{"op":"replace","product":null}"#,
+            &[("/product", "required")],
+        );
+        check(
+            r#"{"op":"delete","product":"P","stock":1}"#,
+            &[("/stock", "unknown-field")],
+        );
+        check(
+            r#"{"op":"edit","variant":"V","product":"P","variants":{}}"#,
+            &[
+                ("/product", "contradiction"),
+                ("/variants", "contradiction"),
+            ],
+        );
+        check(
+            r#"{"op":"replace","category":"c","nme":"C"}"#,
+            &[("/nme", "unknown-field")],
+        );
+        check(
+            r#"{"op":"replace","product":"P","product":"Q"}"#,
+            &[("", "duplicate")],
+        );
+        check("[1]", &[("", "wrong-type")]);
+        check("{", &[("", "bad-format")]);
+    }
+
+    #[test]
+    fn rows_are_physical_lines() {
+        let bytes = b"\xef\xbb\xbf{\"op\":\"delete\",\"product\":\"P\"}\r\n\n \t\nx\n\xff\xfe\n";
+        let taken = Trial::native().read(bytes).unwrap();
+        let expected = vec![
+            (4, String::new(), "bad-format"),
+            (5, String::new(), "bad-format"),
+        ];
+        assert_eq!(taken.faults(), expected);
+        assert_eq!((taken.counts.rows, taken.counts.rejected), (3, 2));
+    }
+
+    #[test]
+    fn long_values_are_cut_to_eighty_characters() {
+        let line = format!("{{\"op\":\"replace\",\"product\":\"{}\"}}", "ä".repeat(200));
+        let taken = Trial::native().read(line.as_bytes()).unwrap();
+        assert_eq!(taken.errors[0].value, "ä".repeat(80));
+        assert_eq!(taken.errors[0].fault.code(), "too-long");
+    }
+
+    #[test]
+    fn scores_and_categories_have_feeds_of_their_own() {
+        let scores = Trial::of(Format::Ndjson, Kind::Scores);
+        let lines = b"{\"variant\":\"A\",\"score\":\"1.5\"}\n{\"variant\":\"B\",\"score\":null}\n\
+                      {\"variant\":\"C\"}\n{\"variant\":\"D\",\"score\":\"2\",\"x\":1}\n";
+        let taken = scores.read(lines).unwrap();
+        check_faults(&taken, &[("/score", "required"), ("/x", "unknown-field")]);
+        assert_eq!(taken.operations.len(), 2);
+        let categories = Trial::of(Format::Ndjson, Kind::Categories);
+        let taken = categories
+            .read(b"{\"op\":\"replace\",\"product\":\"P\"}")
+            .unwrap();
+        check_faults(&taken, &[("/category", "required")]);
+    }
+
+    #[test]
+    fn a_defined_category_has_a_name() {
+        let operation = one(r#"{"op":"replace","category":"sale:x","parents":["a","main:a"]}"#);
+        let FeedOperation::ReplaceCategory(record) = operation else {
+            panic!("{operation:?}");
+        };
+        assert_eq!(record.name.as_deref(), Some("x"));
+        assert_eq!(record.parents.len(), 1);
+    }
+}

@@ -257,3 +257,260 @@ impl<'o> Object<'o> {
 fn quote(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("a text written to memory meets no error");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use proptest::collection::{btree_map, vec};
+    use proptest::option;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::catalogue::attribute::is_built_in;
+    use crate::catalogue::product::CategoryEdit;
+    use crate::domain::id::{GroupKey, ProductKey, SellerKey, VariantKey};
+    use crate::domain::number::{Number, Score};
+    use crate::domain::text;
+    use crate::feed::trial::{Trial, sek};
+    use crate::feed::{Format, Kind};
+    use crate::predicate::rule::Attr;
+
+    /// Text in normal form without control characters.
+    fn any_text(max: usize) -> impl Strategy<Value = String> {
+        let raw = prop_oneof!["[a-z\"\\\\/~:, {}]{1,12}", "\\PC{1,20}"];
+        raw.prop_map(|raw| text::normal(&raw).into_owned())
+            .prop_filter("bounded", move |text| text::bounded(text, max).is_ok())
+            .prop_filter("normal twice", |text| text::normal(text) == *text)
+    }
+
+    fn any_variant_key() -> impl Strategy<Value = VariantKey> {
+        any_text(128).prop_map(|text| VariantKey::parse(&text).unwrap())
+    }
+
+    fn any_product_key() -> impl Strategy<Value = ProductKey> {
+        any_text(128).prop_map(|text| ProductKey::parse(&text).unwrap())
+    }
+
+    fn any_group() -> impl Strategy<Value = GroupKey> {
+        any_text(128).prop_map(|text| GroupKey::parse(&text).unwrap())
+    }
+
+    fn any_seller() -> impl Strategy<Value = SellerKey> {
+        any_text(128).prop_map(|text| SellerKey::parse(&text).unwrap())
+    }
+
+    fn any_category() -> impl Strategy<Value = CategoryId> {
+        let key = any_text(100).prop_map(|key| key.replace(':', "-"));
+        ("[a-z]{1,5}", key)
+            .prop_map(|(tree, key)| CategoryId::parse(&format!("{tree}:{key}")).unwrap())
+    }
+
+    fn any_categories() -> impl Strategy<Value = Vec<CategoryId>> {
+        vec(any_category(), 0..4).prop_map(|mut ids| {
+            ids.sort();
+            ids.dedup();
+            ids
+        })
+    }
+
+    fn any_score() -> impl Strategy<Value = Score> {
+        (
+            -999_999_999_999_999_999_i64..=999_999_999_999_999_999,
+            0_u32..=18,
+        )
+            .prop_map(|(mantissa, scale)| {
+                let number = Number::from_parts(i128::from(mantissa), scale).unwrap();
+                Score::parse(&number.to_string()).unwrap()
+            })
+    }
+
+    fn any_minor() -> impl Strategy<Value = Minor> {
+        any::<i64>().prop_map(Minor)
+    }
+
+    fn any_attributes(n_min: usize) -> impl Strategy<Value = Vec<AttributeTexts>> {
+        let name = any_text(128).prop_filter("not built in", |name| !is_built_in(name));
+        let texts = vec(any_text(256).prop_map(Arc::<str>::from), n_min..4);
+        btree_map(name, texts, 0..4).prop_map(|named: BTreeMap<_, _>| {
+            let named = named.into_iter();
+            named
+                .map(|(name, texts)| AttributeTexts {
+                    attr: Attr::parse(&name).unwrap(),
+                    texts,
+                })
+                .collect()
+        })
+    }
+
+    prop_compose! {
+        fn any_variant()(
+            key in any_variant_key(),
+            (list_price, sale_price, cost) in (option::of(any_minor()), option::of(any_minor()), option::of(any_minor())),
+            stock in any::<Option<i64>>(),
+            score in option::of(any_score()),
+            weight_g in any::<Option<u32>>(),
+            attributes in any_attributes(1),
+        ) -> VariantRecord {
+            VariantRecord { key, list_price, sale_price, cost, stock, score, weight_g, attributes }
+        }
+    }
+
+    prop_compose! {
+        fn any_product()(
+            key in any_product_key(),
+            group in option::of(any_group()),
+            seller in option::of(any_seller()),
+            categories in any_categories(),
+            score in option::of(any_score()),
+            attributes in any_attributes(1),
+            mut variants in vec(any_variant(), 1..4),
+        ) -> ProductRecord {
+            variants.sort_by(|left, right| left.key.cmp(&right.key));
+            variants.dedup_by(|left, right| left.key == right.key);
+            ProductRecord { key, group, seller, categories, score, attributes, variants }
+        }
+    }
+
+    prop_compose! {
+        fn any_fields()(
+            group in option::of(any_group()),
+            seller in option::of(any_seller()),
+            categories in any_categories(),
+            attributes in any_attributes(1),
+        ) -> ProductFields {
+            ProductFields { group, seller, categories, attributes }
+        }
+    }
+
+    fn any_change<T: std::fmt::Debug>(
+        value: impl Strategy<Value = T>,
+    ) -> impl Strategy<Value = Change<T>> {
+        option::of(option::of(value))
+    }
+
+    prop_compose! {
+        fn any_product_edit()(
+            group in any_change(any_group()),
+            seller in any_change(any_seller()),
+            categories in option::of(any_categories()),
+            score in any_change(any_score()),
+            attributes in any_attributes(0),
+        ) -> ProductEdit {
+            ProductEdit { group, seller, categories, score, attributes }
+        }
+    }
+
+    prop_compose! {
+        fn any_variant_edit()(
+            (list_price, sale_price, cost) in (any_change(any_minor()), any_change(any_minor()), any_change(any_minor())),
+            stock in any_change(any::<i64>()),
+            score in any_change(any_score()),
+            weight_g in any_change(any::<u32>()),
+            attributes in any_attributes(0),
+        ) -> VariantEdit {
+            VariantEdit { list_price, sale_price, cost, stock, score, weight_g, attributes }
+        }
+    }
+
+    prop_compose! {
+        fn any_record()(id in any_category(), name in any_text(256), parents in any_categories()) -> CategoryRecord {
+            CategoryRecord { id, name: Some(name), parents }
+        }
+    }
+
+    prop_compose! {
+        fn any_mention()(record in any_record(), is_named in any::<bool>()) -> CategoryRecord {
+            CategoryRecord { name: record.name.filter(|_| is_named), ..record }
+        }
+    }
+
+    fn any_operation() -> impl Strategy<Value = FeedOperation> {
+        use FeedOperation as Is;
+        prop_oneof![
+            any_product().prop_map(Is::ReplaceProduct),
+            (
+                option::of(any_product_key()),
+                option::of(any_fields()),
+                any_variant()
+            )
+                .prop_map(|(product, product_fields, variant)| Is::ReplaceVariant {
+                    product,
+                    product_fields,
+                    variant
+                }),
+            (any_product_key(), any_product_edit())
+                .prop_map(|(product, edit)| Is::EditProduct { product, edit }),
+            (any_variant_key(), any_variant_edit())
+                .prop_map(|(variant, edit)| Is::EditVariant { variant, edit }),
+            any_product_key().prop_map(Is::DeleteProduct),
+            any_variant_key().prop_map(Is::DeleteVariant),
+            any_record().prop_map(Is::ReplaceCategory),
+            any_mention().prop_map(Is::MentionCategory),
+            (
+                any_category(),
+                any_change(any_text(256)),
+                option::of(any_categories())
+            )
+                .prop_map(|(category, name, parents)| Is::EditCategory {
+                    category,
+                    edit: CategoryEdit { name, parents }
+                }),
+            any_category().prop_map(Is::DeleteCategory),
+            (any_variant_key(), option::of(any_score()))
+                .prop_map(|(variant, score)| Is::SetScore { variant, score }),
+        ]
+    }
+
+    fn read_back(operation: &FeedOperation) -> Vec<(u64, FeedOperation)> {
+        let mut line = Vec::new();
+        write(operation, sek(), &mut line);
+        let kind = match operation {
+            FeedOperation::SetScore { .. } => Kind::Scores,
+            _ => Kind::Catalogue,
+        };
+        let taken = Trial::of(Format::Ndjson, kind).read(&line).unwrap();
+        let shown = String::from_utf8_lossy(&line);
+        assert_eq!(taken.faults(), vec![], "{shown}");
+        taken.operations
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(operation in any_operation()) {
+            prop_assert_eq!(read_back(&operation), vec![(1, operation)]);
+        }
+    }
+
+    #[test]
+    fn a_category_without_a_name_is_written_as_a_mention() {
+        let record = CategoryRecord {
+            id: CategoryId::parse("main:a").unwrap(),
+            name: None,
+            parents: vec![CategoryId::parse("main:b").unwrap()],
+        };
+        let expected = vec![(1, FeedOperation::MentionCategory(record.clone()))];
+        assert_eq!(read_back(&FeedOperation::ReplaceCategory(record)), expected);
+    }
+
+    #[test]
+    fn lines_look_like_the_documented_ones() {
+        let key = VariantKey::parse("FJO-DOWN-L").unwrap();
+        let edit = VariantEdit {
+            stock: Some(Some(0)),
+            ..VariantEdit::default()
+        };
+        let mut lines = Vec::new();
+        write(
+            &FeedOperation::EditVariant { variant: key, edit },
+            sek(),
+            &mut lines,
+        );
+        let product = ProductKey::parse("FJO-OLD").unwrap();
+        write(&FeedOperation::DeleteProduct(product), sek(), &mut lines);
+        let expected = "{\"op\":\"edit\",\"variant\":\"FJO-DOWN-L\",\"stock\":0}\n\
+                        {\"op\":\"delete\",\"product\":\"FJO-OLD\"}\n";
+        assert_eq!(String::from_utf8(lines).unwrap(), expected);
+    }
+}
