@@ -138,6 +138,8 @@ impl Kinds {
                 | FeedOperation::EditVariant { .. }
                 | FeedOperation::DeleteProduct(_)
                 | FeedOperation::DeleteVariant(_)
+                | FeedOperation::EditCategory { .. }
+                | FeedOperation::MentionCategory(_)
                 | FeedOperation::DeleteCategory(_) => {}
             }
         }

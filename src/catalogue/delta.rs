@@ -26,8 +26,18 @@ pub fn delta(
     refusals_max: usize,
 ) -> Result<Imported, Vec<Refusal>> {
     let mut stage = Stage::new(current);
+    let is_mention =
+        |operation: &FeedOperation| matches!(operation, FeedOperation::MentionCategory(_));
+    let mut mentions = Vec::new();
     for (place, operation) in operations.into_iter().enumerate() {
-        stage.apply(place, operation);
+        if is_mention(&operation) {
+            mentions.push((place, operation));
+        } else {
+            stage.apply(place, operation);
+        }
+    }
+    for (place, mention) in mentions {
+        stage.apply(place, mention);
     }
     let (mut declared, suspects) = inferred(&stage);
     stage.settle_levels(current, &suspects);

@@ -45,6 +45,10 @@ pub fn full(
         false => current.clone(),
     };
     let mut stage = Stage::new(&base);
+    stage.kept_categories = match feed.kinds.categories {
+        true => Arc::default(),
+        false => Arc::clone(&current.categories),
+    };
     let (scores, records): (Vec<_>, Vec<_>) = (0..)
         .zip(feed.operations)
         .partition(|(_, operation)| matches!(operation, FeedOperation::SetScore { .. }));
@@ -197,9 +201,13 @@ type Numbered = Vec<(usize, FeedOperation)>;
 
 impl Stage<'_> {
     /// Applies replacing operations: whole products first, so that the order of rows is
-    /// irrelevant.
+    /// irrelevant; mentions of categories last.
     fn replace_all(&mut self, mut operations: Numbered) {
-        operations.sort_by_key(|(_, what)| matches!(what, FeedOperation::ReplaceVariant { .. }));
+        operations.sort_by_key(|(_, what)| match what {
+            FeedOperation::ReplaceVariant { .. } => 1,
+            FeedOperation::MentionCategory(_) => 2,
+            _ => 0,
+        });
         let mut seen = Seen::default();
         for (place, what) in operations {
             match seen.fault(&what, |variant| self.home(variant).is_some()) {

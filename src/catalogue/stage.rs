@@ -1,6 +1,7 @@
 //! Operations applied to records, one after the other, before anything is indexed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::catalogue::category::{CATEGORIES_MAX, PARENTS_MAX};
 use crate::catalogue::cells::Map;
@@ -8,8 +9,8 @@ use crate::catalogue::change::Refusal;
 use crate::catalogue::check::{self, Wrong};
 use crate::catalogue::edit::{self, CATEGORIES_PER_PRODUCT_MAX, canonical, canonical_variant};
 use crate::catalogue::product::{
-    CategoryRecord, FeedOperation, ProductEdit, ProductFields, ProductRecord, VariantEdit,
-    VariantRecord,
+    CategoryEdit, CategoryRecord, FeedOperation, ProductEdit, ProductFields, ProductRecord,
+    VariantEdit, VariantRecord,
 };
 use crate::catalogue::{Catalogue, VARIANTS_MAX, VARIANTS_PER_PRODUCT_MAX};
 use crate::domain::category::CategoryId;
@@ -29,6 +30,8 @@ pub(super) struct Stage<'c> {
     homes: Map<VariantKey, Option<ProductKey>>,
     /// Touched categories; `None` is gone.
     pub(super) categories: BTreeMap<CategoryId, Option<CategoryRecord>>,
+    /// Categories that stand where nothing is staged; a full feed of categories keeps none.
+    pub(super) kept_categories: Arc<BTreeMap<CategoryId, Arc<CategoryRecord>>>,
     /// What each applied operation was about.
     pub(super) targets: Vec<(usize, Target)>,
     /// Attributes that the schema lacks.
@@ -56,6 +59,7 @@ impl<'c> Stage<'c> {
             products: BTreeMap::new(),
             homes: Map::default(),
             categories: BTreeMap::new(),
+            kept_categories: Arc::clone(&base.categories),
             targets: Vec::new(),
             new_attrs: BTreeSet::new(),
             new_categories: BTreeSet::new(),
@@ -82,6 +86,8 @@ impl<'c> Stage<'c> {
                 None => Err(unknown("variant", key.as_str()).into()),
             },
             FeedOperation::ReplaceCategory(record) => self.replace_category(record),
+            FeedOperation::EditCategory { category, edit } => self.edit_category(&category, edit),
+            FeedOperation::MentionCategory(record) => self.mention_category(record),
             FeedOperation::DeleteCategory(id) => self.delete_category(id),
             FeedOperation::SetScore { variant, score } => {
                 let edit = VariantEdit {
@@ -283,6 +289,47 @@ impl<'c> Stage<'c> {
         Ok(())
     }
 
+    /// The category as it stands now.
+    fn category(&self, id: &CategoryId) -> Option<CategoryRecord> {
+        match self.categories.get(id) {
+            Some(staged) => staged.clone(),
+            None => self
+                .kept_categories
+                .get(id)
+                .map(|record| CategoryRecord::clone(record)),
+        }
+    }
+
+    fn edit_category(&mut self, id: &CategoryId, edit: CategoryEdit) -> Result<(), Wrong> {
+        let Some(mut record) = self.category(id) else {
+            return Err(unknown("category", id.as_str()).into());
+        };
+        if let Some(name) = edit.name {
+            record.name = name;
+        }
+        if let Some(parents) = edit.parents {
+            record.parents = parents;
+        }
+        self.replace_category(record)
+    }
+
+    /// Adds what a mention knows to what stands already.
+    fn mention_category(&mut self, mention: CategoryRecord) -> Result<(), Wrong> {
+        let Some(standing) = self.category(&mention.id) else {
+            return self.replace_category(mention);
+        };
+        let mut record = standing.clone();
+        record.name = record.name.or(mention.name);
+        record.parents.extend(mention.parents);
+        record.parents.sort_unstable();
+        record.parents.dedup();
+        if record == standing {
+            Ok(())
+        } else {
+            self.replace_category(record)
+        }
+    }
+
     fn delete_category(&mut self, id: CategoryId) -> Result<(), Wrong> {
         let staged = self.categories.get(&id).map(Option::is_some);
         let is_defined = staged.unwrap_or_else(|| self.base.category(id.as_str()).is_some());
@@ -340,8 +387,12 @@ pub(super) fn target_of(what: &FeedOperation) -> Target {
         FeedOperation::EditVariant { variant, .. }
         | FeedOperation::SetScore { variant, .. }
         | FeedOperation::DeleteVariant(variant) => Target::Variant(variant.clone()),
-        FeedOperation::ReplaceCategory(record) => Target::Category(record.id.clone()),
-        FeedOperation::DeleteCategory(id) => Target::Category(id.clone()),
+        FeedOperation::ReplaceCategory(record) | FeedOperation::MentionCategory(record) => {
+            Target::Category(record.id.clone())
+        }
+        FeedOperation::EditCategory { category: id, .. } | FeedOperation::DeleteCategory(id) => {
+            Target::Category(id.clone())
+        }
     }
 }
 

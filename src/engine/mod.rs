@@ -1,3 +1,2 @@
-//! **What happens when somebody asks for X?**
-
+//! x
 pub mod seal;

@@ -297,7 +297,11 @@ impl Follower {
             // Saying "absent" of what is lost would be a lie, so cold keys stay unreadable.
             return Err(IndexError::new("cold records have no base left"));
         }
-        index.load(tree, &mut std::iter::empty(), Applied::empty(identity, begin))?;
+        index.load(
+            tree,
+            &mut std::iter::empty(),
+            Applied::empty(identity, begin),
+        )?;
         Ok(begin)
     }
 
@@ -306,7 +310,11 @@ impl Follower {
         let Some(index) = &self.index else { return 0 };
         let said = |shared: &Arc<Shared>| {
             let tree = Tree::Cold(shared.identity().space);
-            index.applied(tree).ok().flatten().map_or(0, |applied| applied.entries)
+            index
+                .applied(tree)
+                .ok()
+                .flatten()
+                .map_or(0, |applied| applied.entries)
         };
         self.spaces.iter().map(said).sum()
     }

@@ -1,0 +1,209 @@
+//! What the engine refuses.
+//!
+//! The rooms' own refusals are folded in here, so that the one table of problem codes needs no
+//! room. Values, not sentences; `http::problem` knows status and code.
+
+use crate::access::may::Refusal;
+use crate::domain::complaint::Complaint;
+use crate::domain::id::{ImportId, MarketId};
+use crate::domain::time::Timestamp;
+use crate::record::RecordError;
+use crate::store::commit::CommitError;
+
+/// Why a use case did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Parts of the input are wrong.
+    #[error("{} need attention", count(.0.len()))]
+    Invalid(Vec<Complaint>),
+    /// A role or grant is missing.
+    #[error("needs {needs}")]
+    NotPermitted {
+        /// The role or grant that would do.
+        needs: &'static str,
+    },
+    /// Outside the caller's markets, or no such market.
+    #[error("market {market} is outside this key's markets")]
+    MarketForbidden {
+        /// The market as asked for.
+        market: MarketId,
+    },
+    /// No such object, or none the caller may know of.
+    #[error("no {what} {id}")]
+    NotFound {
+        /// Kind of the object.
+        what: &'static str,
+        /// Its name as asked for.
+        id: String,
+    },
+    /// A market has no place left somewhere in the period.
+    #[error("market {market} has {limit} active promotions from {first_full} to {free_from}")]
+    MarketFull {
+        /// The market.
+        market: MarketId,
+        /// Most places.
+        limit: usize,
+        /// First instant inside the period at which it is full.
+        first_full: Timestamp,
+        /// When there is room again.
+        free_from: Timestamp,
+        /// Who holds the places then.
+        promotions: Vec<String>,
+    },
+    /// There are as many of a thing as may be.
+    #[error("at most {limit}")]
+    LimitReached {
+        /// Most of them.
+        limit: usize,
+    },
+    /// An unarchived object of that name exists.
+    #[error("the name is taken by {id}")]
+    NameTaken {
+        /// Who has it.
+        id: String,
+    },
+    /// The object is in no state for it.
+    #[error("not while {state}")]
+    WrongState {
+        /// Its state.
+        state: &'static str,
+        /// States in which it could be done.
+        allowed: Vec<&'static str>,
+    },
+    /// Something else depends on it.
+    #[error("in use by {by}")]
+    InUse {
+        /// What depends on it.
+        by: String,
+    },
+    /// Another import of the market is running.
+    #[error("import {import} is running")]
+    ImportRunning {
+        /// The other one.
+        import: ImportId,
+    },
+    /// A full import would do harm.
+    #[error("the import was held back: {}", harms.join("; "))]
+    ImportHarmful {
+        /// The import, kept for being forced.
+        import: ImportId,
+        /// What it would do.
+        harms: Vec<String>,
+    },
+    /// Rows of an import are wrong.
+    #[error("{rows_rejected} of the rows are wrong; nothing was imported")]
+    ImportInvalid {
+        /// The import, with every error.
+        import: ImportId,
+        /// Wrong rows.
+        rows_rejected: u64,
+        /// The first 100 errors.
+        errors: Vec<RowError>,
+    },
+    /// The feed cannot be read at all.
+    #[error("{why}")]
+    BadFeed {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The caller saw another revision.
+    #[error("the object has changed; it is at revision {current}")]
+    StaleRevision {
+        /// Its revision now; 0 if it is gone.
+        current: u64,
+    },
+    /// The cursor was altered, or belongs to another request.
+    #[error("the cursor does not belong to this request")]
+    BadCursor,
+    /// The snapshot that a cursor names is gone.
+    #[error("the pages this cursor belongs to are gone; begin anew")]
+    SnapshotGone,
+    /// The same key with another body.
+    #[error("this Idempotency-Key was used with another body")]
+    IdempotencyKeyReused,
+    /// The same key, still at work.
+    #[error("the first request with this Idempotency-Key is still running")]
+    IdempotencyInProgress,
+    /// Too much at once.
+    #[error("too many requests at once")]
+    Overloaded,
+    /// The write may or may not have happened.
+    #[error("it may have happened; repeat with the same Idempotency-Key")]
+    OutcomeUnknown,
+    /// The awaited revision did not come in time.
+    #[error("the awaited revision is not published yet")]
+    SnapshotBehind,
+    /// No room on the disk.
+    #[error("no room on the disk")]
+    StorageFull,
+    /// The store takes no writes.
+    #[error("the store takes no writes at present")]
+    StoreUnavailable,
+    /// Not loaded yet.
+    #[error("not ready")]
+    NotReady,
+    /// Something that should not happen; the cause is logged, never sent.
+    #[error("internal error")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// One fault of one row of a feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowError {
+    /// Physical row, from 1.
+    pub row: u64,
+    /// Column or pointer.
+    pub column: String,
+    /// The text found, cut to 80 characters.
+    pub value: String,
+    /// Stable field code.
+    pub code: String,
+    /// The fault in words.
+    pub message: String,
+}
+
+impl EngineError {
+    /// Wraps a cause that is logged and never sent.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(cause.into())
+    }
+
+    /// An object that is too large to be stored.
+    pub fn too_large(have: usize) -> Self {
+        let max = crate::store::commit::COMMIT_BYTES_MAX;
+        Self::Invalid(vec![crate::domain::complaint::Fault::TooLong { have, max }.at("")])
+    }
+}
+
+impl From<Refusal> for EngineError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotPermitted { needs } => Self::NotPermitted { needs },
+            Refusal::MarketForbidden { market } => Self::MarketForbidden { market },
+        }
+    }
+}
+
+impl From<CommitError> for EngineError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Conflict { current, .. } => {
+                Self::StaleRevision { current: current.map_or(0, |revision| revision.0) }
+            }
+            CommitError::AlreadyDone(_) | CommitError::Unknown => Self::OutcomeUnknown,
+            CommitError::Full => Self::StorageFull,
+            CommitError::ReadOnly => Self::StoreUnavailable,
+            CommitError::TooLarge { have, .. } => Self::too_large(have),
+        }
+    }
+}
+
+impl From<RecordError> for EngineError {
+    fn from(error: RecordError) -> Self {
+        Self::internal(error)
+    }
+}
+
+fn count(n: usize) -> String {
+    if n == 1 { "1 field".to_owned() } else { format!("{n} fields") }
+}

@@ -1,0 +1,327 @@
+//! Folds committed changes into the next snapshot, on one thread of its own.
+//!
+//! The folder follows the configuration space: whatever is committed, by this process or another,
+//! reaches the snapshot this way and no other. It also wakes before each boundary of time, so that
+//! the view behind it is ready when it comes. What did not change is shared with the snapshot
+//! before; a market is built anew only when its goods, settings, promotions or day changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalogue::Catalogue;
+use crate::catalogue::market::Market;
+use crate::domain::id::{KeyId, MarketId, PromotionId};
+use crate::domain::time::Timestamp;
+use crate::engine::Engine;
+use crate::engine::goods;
+use crate::engine::snapshot::{Held, KeyRecord, MarketState, Secrets, Snapshot};
+use crate::engine::view::{self, Goods, Sets};
+use crate::promotion::terms::Promotion;
+use crate::ranking::build::RankBase;
+use crate::record::access::KeyV1;
+use crate::record::desk::{CalendarV1, MetaV1};
+use crate::record::import::MappingV1;
+use crate::record::market::{GoodsV1, MarketV1};
+use crate::record::promotion::PromotionV1;
+use crate::record::{RecordError, Stored};
+use crate::store::codec::Value;
+use crate::store::key::Key;
+use crate::store::Revision;
+
+/// What wakes the folder.
+pub(in crate::engine) enum Wake {
+    /// Something was committed.
+    Changed,
+    /// Time was moved; answered when all that became due is done.
+    Moved(std::sync::mpsc::Sender<()>),
+    /// The process ends.
+    Stop,
+}
+
+/// How long the folder sleeps at most; the clock may be set while it does.
+const SLEEP_MS_MAX: u64 = 1_000;
+
+/// Decoded configuration: what snapshots are made of.
+pub(in crate::engine) struct Folder {
+    engine: Engine,
+    revision: Revision,
+    secrets: Arc<Secrets>,
+    markets: BTreeMap<MarketId, Held<(Market, GoodsV1)>>,
+    promotions: Arc<BTreeMap<PromotionId, Held<Promotion>>>,
+    keys: Arc<BTreeMap<KeyId, Held<KeyRecord>>>,
+    calendars: Arc<BTreeMap<MarketId, Held<CalendarV1>>>,
+    mappings: Arc<BTreeMap<(MarketId, String), Held<String>>>,
+    states: BTreeMap<MarketId, Arc<MarketState>>,
+    dirty: BTreeSet<MarketId>,
+}
+
+/// Why a snapshot cannot be made of what is stored.
+#[derive(Debug, thiserror::Error)]
+pub enum FoldError {
+    /// A record cannot be read.
+    #[error("{key}: {source}")]
+    Record {
+        /// The record's key.
+        key: Key,
+        /// What is wrong with it.
+        source: RecordError,
+    },
+    /// The store holds no secrets.
+    #[error("the store holds no meta record")]
+    NoMeta,
+    /// A market's goods cannot be loaded.
+    #[error("goods of market {market}: {why}")]
+    Goods {
+        /// The market.
+        market: MarketId,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl Folder {
+    /// Reads the whole configuration.
+    pub(in crate::engine) fn load(engine: &Engine) -> Result<Self, FoldError> {
+        let folded = engine.config().folded();
+        let meta_key = crate::record::key::meta();
+        let meta = folded.get(&meta_key).ok_or(FoldError::NoMeta)?;
+        let meta = MetaV1::open(&meta).map_err(|source| FoldError::Record { key: meta_key, source })?;
+        let mut folder = Self {
+            engine: engine.clone(),
+            revision: folded.revision(),
+            secrets: Arc::new(Secrets::from(&meta)),
+            markets: BTreeMap::new(),
+            promotions: Arc::default(),
+            keys: Arc::default(),
+            calendars: Arc::default(),
+            mappings: Arc::default(),
+            states: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+        };
+        for (key, value) in folded.iter() {
+            folder.apply(key, Some(value))?;
+        }
+        Ok(folder)
+    }
+
+    /// Folds until the process ends.
+    pub(in crate::engine) fn run(mut self, wakes: &Receiver<Wake>) {
+        loop {
+            let mut moved = Vec::new();
+            match wakes.recv_timeout(self.sleep()) {
+                Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Wake::Moved(done)) => moved.push(done),
+                Ok(Wake::Changed) | Err(RecvTimeoutError::Timeout) => {}
+            }
+            while let Ok(more) = wakes.try_recv() {
+                match more {
+                    Wake::Stop => return,
+                    Wake::Moved(done) => moved.push(done),
+                    Wake::Changed => {}
+                }
+            }
+            if let Err(error) = self.catch_up() {
+                tracing::error!(%error, "the snapshot stays as it was");
+            }
+            for done in moved {
+                let _ = done.send(());
+            }
+        }
+    }
+
+    /// Takes in what was committed since, builds what it touches, and publishes.
+    pub(in crate::engine) fn catch_up(&mut self) -> Result<(), FoldError> {
+        let before = self.revision;
+        let (changes, last) = self.engine.changes_after(self.revision);
+        for (key, value) in changes {
+            self.apply(&key, value.as_ref())?;
+        }
+        self.revision = last;
+        let now = self.engine.now();
+        let due: Vec<MarketId> =
+            self.markets.keys().filter(|market| self.is_due(market, now)).cloned().collect();
+        let is_first = !self.engine.has_snapshot();
+        if due.is_empty() && before == last && !is_first {
+            return Ok(());
+        }
+        for market in due {
+            let state = self.build(&market, now)?;
+            self.states.insert(market, Arc::new(state));
+        }
+        self.dirty.clear();
+        self.engine.publish(self.snapshot());
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let by_digest = self.keys.values().flat_map(|held| {
+            held.value.digests.iter().map(|(digest, _)| (*digest, held.clone()))
+        });
+        Snapshot {
+            revision: self.revision,
+            secrets: Arc::clone(&self.secrets),
+            keys_by_digest: Arc::new(by_digest.collect()),
+            keys: Arc::clone(&self.keys),
+            markets: self.states.clone(),
+            promotions: Arc::clone(&self.promotions),
+            calendars: Arc::clone(&self.calendars),
+            mappings: Arc::clone(&self.mappings),
+        }
+    }
+
+    /// Whether a market changed, or its views no longer reach far enough.
+    fn is_due(&self, market: &MarketId, now: Timestamp) -> bool {
+        let Some(state) = self.states.get(market).filter(|_| !self.dirty.contains(market)) else {
+            return true;
+        };
+        let reaches = |at: Timestamp| state.view_at(at).is_some();
+        !reaches(now) || !reaches(now.plus_ms(view::SUCCESSOR_AHEAD_MS / 2))
+    }
+
+    fn sleep(&self) -> Duration {
+        let now = self.engine.now();
+        let ends = self.states.values().filter_map(|state| state.views.last());
+        let next = ends.map(|timed| timed.period.end().0 - view::SUCCESSOR_AHEAD_MS - now.0).min();
+        let wait_ms = u64::try_from(next.unwrap_or(i64::MAX)).unwrap_or(0);
+        Duration::from_millis(wait_ms.clamp(1, SLEEP_MS_MAX))
+    }
+
+    fn build(&self, id: &MarketId, now: Timestamp) -> Result<MarketState, FoldError> {
+        let held = &self.markets[id];
+        let (market, stored) = &*held.value;
+        let former = self.states.get(id);
+        let same_goods = former.filter(|state| {
+            *state.goods == *stored && *state.market.value == *market
+        });
+        let (catalogue, base, known) = match same_goods {
+            Some(state) => (Arc::clone(&state.catalogue), Arc::clone(&state.base), state.sets.clone()),
+            None => {
+                let (catalogue, base) = self.load_goods(market, stored)?;
+                (catalogue, base, Sets::new())
+            }
+        };
+        let promotions: Vec<Held<Promotion>> = self
+            .promotions
+            .values()
+            .filter(|promotion| promotion.value.markets.contains(id) && !promotion.value.archived)
+            .cloned()
+            .collect();
+        let goods = Goods { catalogue: &catalogue, base: &base, promotions: &promotions };
+        let market = Held::new(held.revision, market.clone());
+        Ok(view::market_state(market, Arc::new(stored.clone()), &goods, now, &known))
+    }
+
+    /// Goods that an import has just built, or those in the store.
+    fn load_goods(
+        &self,
+        market: &Market,
+        stored: &GoodsV1,
+    ) -> Result<(Arc<Catalogue>, Arc<RankBase>), FoldError> {
+        if let Some(prepared) = self.engine.take_prepared(&market.id, stored) {
+            return Ok(prepared);
+        }
+        let chunks = self.engine.chunks();
+        let catalogue = goods::load(chunks, market, stored)
+            .map_err(|why| FoldError::Goods { market: market.id.clone(), why: why.to_string() })?;
+        let catalogue = Arc::new(catalogue);
+        let base = Arc::new(RankBase::build(&catalogue));
+        Ok((catalogue, base))
+    }
+
+    /// Takes in one record as it stands now; `None` for one that was deleted.
+    fn apply(&mut self, key: &Key, value: Option<&Value>) -> Result<(), FoldError> {
+        self.decode(key, value).map_err(|source| FoldError::Record { key: key.clone(), source })
+    }
+
+    fn decode(&mut self, key: &Key, value: Option<&Value>) -> Result<(), RecordError> {
+        match key.first_part() {
+            "market" => self.apply_market(value),
+            "promo" => self.apply_promotion(value),
+            "key" => self.apply_key(key, value),
+            "cal" => self.apply_calendar(key, value),
+            "map" => self.apply_mapping(key, value),
+            _ => Ok(()),
+        }
+    }
+
+    fn apply_market(&mut self, value: Option<&Value>) -> Result<(), RecordError> {
+        let Some(value) = value else { return Ok(()) };
+        let stored = MarketV1::open(value)?;
+        let market = stored.market()?;
+        let id = market.id.clone();
+        self.dirty.insert(id.clone());
+        self.markets.insert(id, Held::new(value.revision(), (market, stored.goods)));
+        Ok(())
+    }
+
+    fn apply_promotion(&mut self, value: Option<&Value>) -> Result<(), RecordError> {
+        let Some(value) = value else { return Ok(()) };
+        let promotion = Promotion::try_from(PromotionV1::open(value)?)?;
+        let former = self.promotions.get(&promotion.id).map(|held| Arc::clone(&held.value));
+        let markets = former.iter().flat_map(|former| former.markets.iter());
+        self.dirty.extend(markets.chain(&promotion.markets).cloned());
+        let held = Held::new(value.revision(), promotion);
+        Arc::make_mut(&mut self.promotions).insert(held.value.id, held);
+        Ok(())
+    }
+
+    fn apply_key(&mut self, key: &Key, value: Option<&Value>) -> Result<(), RecordError> {
+        let keys = Arc::make_mut(&mut self.keys);
+        match value {
+            Some(value) => {
+                let record = KeyRecord::try_from(KeyV1::open(value)?)?;
+                keys.insert(record.id, Held::new(value.revision(), record));
+            }
+            None => keys.retain(|id, _| crate::record::key::api_key(*id) != *key),
+        }
+        Ok(())
+    }
+
+    fn apply_calendar(&mut self, key: &Key, value: Option<&Value>) -> Result<(), RecordError> {
+        let Some(value) = value else { return Ok(()) };
+        let point = CalendarV1::open(value)?;
+        let market = key.as_str().trim_start_matches("cal.");
+        let market = MarketId::parse(market).map_err(|fault| RecordError::field("cal", fault))?;
+        let held = Held::new(value.revision(), point);
+        Arc::make_mut(&mut self.calendars).insert(market, held);
+        Ok(())
+    }
+
+    fn apply_mapping(&mut self, key: &Key, value: Option<&Value>) -> Result<(), RecordError> {
+        let Some(value) = value else { return Ok(()) };
+        let mapping = MappingV1::open(value)?;
+        let market = key.as_str().split('.').nth(1).unwrap_or_default();
+        let market = MarketId::parse(market).map_err(|fault| RecordError::field("map", fault))?;
+        let held = Held::new(value.revision(), mapping.json);
+        Arc::make_mut(&mut self.mappings).insert((market, mapping.name), held);
+        Ok(())
+    }
+
+    /// Compares the calendars' counts with what was folded; a difference is damage.
+    pub(in crate::engine) fn check_calendars(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (market, held) in self.calendars.iter() {
+            let standing = self.promotions.values().filter(|promotion| {
+                !promotion.value.archived && promotion.value.markets.contains(market)
+            });
+            let have = standing.count();
+            if have != held.value.bookings as usize {
+                let counted = held.value.bookings;
+                faults.push(format!("cal.{market} counts {counted} promotions, {have} stand"));
+            }
+        }
+        faults
+    }
+}
+
+impl From<&MetaV1> for Secrets {
+    fn from(meta: &MetaV1) -> Self {
+        Self {
+            split: crate::measurement::split::SplitKey::new(meta.split_key),
+            ticket: crate::engine::seal::SealKey(meta.ticket_key),
+            cursor: crate::engine::seal::SealKey(meta.cursor_key),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Page events: every counted rank answer, queued without waiting.
+//!
+//! The queue's end counts them. A full queue drops the event and counts the drop, so that
+//! measuring never slows ranking.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts of page events since the start of the process.
+#[derive(Debug, Default)]
+pub struct Pages {
+    pages: AtomicU64,
+    items: AtomicU64,
+}
+
+impl Pages {
+    /// Notes one page of `n_items`.
+    pub fn offer(&self, n_items: usize) {
+        self.pages.fetch_add(1, Ordering::Relaxed);
+        self.items.fetch_add(n_items as u64, Ordering::Relaxed);
+    }
+
+    /// Pages and items noted.
+    pub fn counted(&self) -> (u64, u64) {
+        (self.pages.load(Ordering::Relaxed), self.items.load(Ordering::Relaxed))
+    }
+}
