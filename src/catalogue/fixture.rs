@@ -90,7 +90,7 @@ pub(super) fn ids(texts: &str) -> Vec<CategoryId> {
 pub(super) fn category(id: &str, parents: &str) -> CategoryRecord {
     CategoryRecord {
         id: CategoryId::parse(id).unwrap(),
-        name: id.to_owned(),
+        name: Some(id.to_owned()),
         parents: ids(parents),
     }
 }

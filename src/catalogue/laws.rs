@@ -122,7 +122,7 @@ fn product() -> impl Strategy<Value = ProductRecord> {
 fn category() -> impl Strategy<Value = CategoryRecord> {
     let parents = prop::collection::btree_set(category_id(), 0..3);
     (category_id(), parents).prop_map(|(id, parents)| CategoryRecord {
-        name: id.to_string(),
+        name: Some(id.to_string()),
         id,
         parents: parents.into_iter().collect(),
     })

@@ -118,7 +118,7 @@ mod tests {
             .iter()
             .map(|(key, parents)| CategoryRecord {
                 id: category(key),
-                name: (*key).to_owned(),
+                name: Some((*key).to_owned()),
                 parents: parents.iter().map(|parent| category(parent)).collect(),
             })
             .collect();
@@ -234,7 +234,7 @@ mod tests {
                 .enumerate()
                 .map(|(number, above)| CategoryRecord {
                     id: key(number),
-                    name: String::new(),
+                    name: Some(String::new()),
                     parents: above
                         .iter()
                         .filter(|_| 0 < number)

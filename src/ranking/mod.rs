@@ -33,6 +33,10 @@ mod merge;
 pub mod order;
 pub mod page;
 mod posting;
+#[cfg(test)]
+mod promises;
 pub mod query;
 mod total;
+#[cfg(test)]
+mod twin;
 mod words;

@@ -129,7 +129,7 @@ pub(crate) fn catalogue(
     let id = |key: &str| CategoryId::parse(key).unwrap();
     let categories = categories.iter().map(|(key, parents)| CategoryRecord {
         id: id(key),
-        name: (*key).to_owned(),
+        name: Some((*key).to_owned()),
         parents: parents.iter().map(|parent| id(parent)).collect(),
     });
     let products = products.into_iter().map(Arc::new).collect();
