@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::access::principal::Principal;
 use crate::domain::time::Timestamp;
-use crate::engine::Engine;
+use crate::engine::start::Engine;
 use crate::engine::error::EngineError;
 use crate::record::Stored;
 use crate::record::desk::{AnswerV1, AuditV1};
@@ -25,6 +25,30 @@ const ANSWER_BYTES_MAX: usize = 16_384;
 /// Longest stored form that an audit entry keeps as a version to go back to.
 const VERSION_BYTES_MAX: usize = 65_536;
 
+/// How often a decision is made again when others were faster.
+pub(in crate::engine) const TRIES: u32 = 8;
+
+/// What the caller knew about the object it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// The revision it saw.
+    At(Revision),
+    /// Any: only for verbs that stop something, which must never lose a race.
+    Any,
+}
+
+impl Known {
+    /// Whether the caller knows what stands.
+    pub(in crate::engine) fn check(self, standing: Revision) -> Result<(), EngineError> {
+        match self {
+            Self::At(revision) if revision != standing => {
+                Err(EngineError::StaleRevision { current: standing.0 })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Who asks for a write, and how.
 #[derive(Clone, Debug)]
 pub struct Intent {
@@ -34,6 +58,14 @@ pub struct Intent {
     pub address: Option<String>,
     /// Set if the caller sent an `Idempotency-Key`.
     pub idempotency: Option<Idempotency>,
+}
+
+impl Intent {
+    /// The process acting for itself.
+    pub fn system() -> Self {
+        let principal = std::sync::Arc::new(Principal::system());
+        Self { principal, address: None, idempotency: None }
+    }
 }
 
 /// An idempotent request: repeating it gives the first answer again.
@@ -146,6 +178,13 @@ impl Change {
         Ok(self)
     }
 
+    /// Deletes a record beside the object's own change.
+    #[must_use]
+    pub(in crate::engine) fn also_delete(mut self, key: Key) -> Self {
+        self.writes.push(Write::delete(key));
+        self
+    }
+
     /// Lets it through when the disk is nearly full.
     #[must_use]
     pub(in crate::engine) fn relief(mut self) -> Self {
@@ -176,13 +215,24 @@ impl Engine {
         let Some(idempotency) = &intent.idempotency else { return Ok(None) };
         let found = self.config().get(&key::answer(idempotency.id)).await?;
         let Some(entry) = found else { return Ok(None) };
-        let stored = AnswerV1::open(&entry.value)?;
+        let stored = AnswerV1::open(&entry)?;
         if stored.request != idempotency.request {
             return Err(EngineError::IdempotencyKeyReused);
         }
         let answer =
             StoredAnswer { status: stored.status, location: stored.location, body: stored.body };
-        Ok(Some((answer, entry.value.revision())))
+        Ok(Some((answer, entry.revision())))
+    }
+
+    /// The first answer of a request that another one has just made.
+    pub(in crate::engine) async fn first_answer<T>(
+        &self,
+        intent: &Intent,
+    ) -> Result<Written<T>, EngineError> {
+        match self.replay(intent).await? {
+            Some((answer, revision)) => Ok(Written::Replayed(answer, revision)),
+            None => Err(EngineError::OutcomeUnknown),
+        }
     }
 
     /// Commits the change with its audit entry and answer, and waits for its snapshot.

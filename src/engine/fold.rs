@@ -14,7 +14,7 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::market::Market;
 use crate::domain::id::{KeyId, MarketId, PromotionId};
 use crate::domain::time::Timestamp;
-use crate::engine::Engine;
+use crate::engine::start::Engine;
 use crate::engine::goods;
 use crate::engine::snapshot::{Held, KeyRecord, MarketState, Secrets, Snapshot};
 use crate::engine::view::{self, Goods, Sets};

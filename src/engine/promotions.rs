@@ -10,13 +10,13 @@ use std::sync::Arc;
 use crate::access::may::{Object, Verb};
 use crate::access::principal::Principal;
 use crate::booking::{Calendar, Full};
-use crate::catalogue::market::Market;
+use crate::catalogue::Catalogue;
 use crate::domain::id::{MarketId, PromotionId};
 use crate::domain::limits::ACTIVE_PER_MARKET_MAX;
 use crate::domain::money::Percent;
 use crate::domain::time::{Timestamp, Today};
-use crate::engine::Engine;
-use crate::engine::commit::{Change, Intent, Missed, StoredAnswer, Written};
+use crate::engine::start::Engine;
+use crate::engine::commit::{Change, Intent, Known, Missed, StoredAnswer, TRIES, Written};
 use crate::engine::error::EngineError;
 use crate::engine::snapshot::{Held, Snapshot};
 use crate::promotion::draft::{Made, PromotionDraft};
@@ -26,21 +26,10 @@ use crate::record::desk::CalendarV1;
 use crate::record::key;
 use crate::record::promotion::PromotionV1;
 use crate::selection::count::{Counts, counts};
-use crate::selection::lint::{Lint, lint};
+use crate::promotion::lint::lint;
+use crate::selection::lint::Lint;
 use crate::store::Revision;
 use crate::store::commit::Expected;
-
-/// How often a decision is made again when others were faster.
-const TRIES: u32 = 8;
-
-/// What the caller knew about the object it changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
-    /// The revision it saw.
-    At(Revision),
-    /// Any: only for verbs that stop something, which must never lose a race.
-    Any,
-}
 
 /// A step in the life of a promotion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +99,7 @@ impl Engine {
             return Ok(Written::Replayed(answer, revision));
         }
         let made = Made {
-            id: PromotionId(self.entropy().id()),
+            id: PromotionId(self.new_id()),
             by: intent.principal.actor(),
             at: self.now(),
             salt: self.entropy().salt(),
@@ -118,7 +107,7 @@ impl Engine {
         for _ in 0..TRIES {
             let snapshot = self.snapshot();
             may_draft(intent, &draft)?;
-            let find = |id: &MarketId| market_of(&snapshot, id);
+            let find = |id: &MarketId| goods_of(&snapshot, id);
             let made_now = Made { at: self.now(), ..made.clone() };
             let promotion = Promotion::create(draft.clone(), made_now, &find)
                 .map_err(EngineError::Invalid)?;
@@ -150,7 +139,7 @@ impl Engine {
         let change = |snapshot: &Snapshot, before: &Promotion| {
             let draft = redraft(before)?;
             may_draft(intent, &draft)?;
-            let find = |id: &MarketId| market_of(snapshot, id);
+            let find = |id: &MarketId| goods_of(snapshot, id);
             Ok(before.edit(draft, self.now(), salt, &find)?)
         };
         self.change_promotion(intent, "promotion.edit", id, known, &change, render).await
@@ -254,11 +243,7 @@ impl Engine {
             let snapshot = self.snapshot();
             let held = visible(&snapshot, &intent.principal, id)?;
             may_write(&intent.principal, &held.value.markets)?;
-            if let Known::At(revision) = known
-                && revision != held.revision
-            {
-                return Err(EngineError::StaleRevision { current: held.revision.0 });
-            }
+            known.check(held.revision)?;
             let promotion = change(&snapshot, &held.value)?;
             may_write(&intent.principal, &promotion.markets)?;
             let decision = Decision { action, before: Some(held), promotion };
@@ -339,24 +324,18 @@ impl Engine {
         let (snapshot, now) = (Arc::clone(snapshot), self.now());
         let view = move || {
             let state = state::state(&promotion, now);
-            let mut view = PromotionView { promotion, state, counts: Vec::new(), warnings: Vec::new() };
-            for id in view.promotion.markets.clone() {
-                let Some(market) = snapshot.markets.get(&id) else { continue };
-                let today = Today::at(now, &market.catalogue.locale().zone);
-                view.counts.push((id, counts(&view.promotion.selection, &market.catalogue, &today)));
-                view.warnings.extend(lint(&view.promotion, &market.catalogue, &today));
-            }
-            view.warnings.extend(Lint::of_life(&view.promotion, now));
-            view
+            let known = promotion.markets.iter().filter_map(|id| snapshot.markets.get(id));
+            let catalogues: Vec<&Catalogue> = known.map(|state| &*state.catalogue).collect();
+            let count = |catalogue: &&Catalogue| {
+                let today = Today::at(now, &catalogue.locale().zone);
+                let counted = counts(&promotion.selection, catalogue, &today);
+                (catalogue.market().id.clone(), counted)
+            };
+            let counts = catalogues.iter().map(count).collect();
+            let warnings = lint(&promotion, &catalogues, now);
+            PromotionView { promotion, state, counts, warnings }
         };
         tokio::task::spawn_blocking(view).await.map_err(EngineError::internal)
-    }
-
-    async fn first_answer(&self, intent: &Intent) -> Result<Written<PromotionView>, EngineError> {
-        match self.replay(intent).await? {
-            Some((answer, revision)) => Ok(Written::Replayed(answer, revision)),
-            None => Err(EngineError::OutcomeUnknown),
-        }
     }
 }
 
@@ -402,8 +381,8 @@ struct Decision {
     promotion: Promotion,
 }
 
-fn market_of<'s>(snapshot: &'s Snapshot, id: &MarketId) -> Option<&'s Market> {
-    snapshot.markets.get(id).map(|state| &*state.market.value)
+fn goods_of<'s>(snapshot: &'s Snapshot, id: &MarketId) -> Option<&'s Catalogue> {
+    snapshot.markets.get(id).map(|state| &*state.catalogue)
 }
 
 /// Whether one of its markets lies in the caller's scope.
@@ -412,7 +391,7 @@ fn sees(principal: &Principal, promotion: &Promotion) -> bool {
     promotion.markets.iter().any(readable)
 }
 
-fn visible(
+pub(in crate::engine) fn visible(
     snapshot: &Snapshot,
     principal: &Principal,
     id: PromotionId,

@@ -19,7 +19,7 @@ use crate::domain::complaint::{Complaints, Fault};
 use crate::domain::id::{MarketId, Panel, PromotionId, SessionKey, Shopper};
 use crate::domain::time::{Timestamp, Today};
 use crate::domain::value::ValueType;
-use crate::engine::Engine;
+use crate::engine::start::Engine;
 use crate::engine::error::EngineError;
 use crate::engine::seal::{self, PageSeal, TicketMaker};
 use crate::engine::snapshot::{MarketState, Snapshot, TimedView};
