@@ -65,8 +65,10 @@ pub enum PriceBasis {
 
 impl PriceBasis {
     /// Every basis with its spelling on the wire.
-    pub const ALL: [(Self, &'static str); 2] =
-        [(Self::TaxInclusive, "tax-inclusive"), (Self::TaxExclusive, "tax-exclusive")];
+    pub const ALL: [(Self, &'static str); 2] = [
+        (Self::TaxInclusive, "tax-inclusive"),
+        (Self::TaxExclusive, "tax-exclusive"),
+    ];
 
     /// Reads the spelling on the wire.
     ///
@@ -168,16 +170,39 @@ impl Market {
     /// All complaints at once, with pointers as the API names the fields.
     pub fn read(draft: &MarketDraft) -> Result<Self, Vec<Complaint>> {
         let mut complaints = Complaints::new();
-        let id = required(draft.market.as_deref(), "/market", &mut complaints, MarketId::parse);
+        let id = required(
+            draft.market.as_deref(),
+            "/market",
+            &mut complaints,
+            MarketId::parse,
+        );
         let name = required(draft.name.as_deref(), "/name", &mut complaints, |text| {
             bounded(text, NAME_CHARS_MAX).map(std::borrow::Cow::into_owned)
         });
-        let currency =
-            required(draft.currency.as_deref(), "/currency", &mut complaints, Currency::parse);
-        let zone = required(draft.time_zone.as_deref(), "/time_zone", &mut complaints, Zone::parse);
-        let country = optional(draft.country.as_deref(), "/country", &mut complaints, country);
-        let price_basis =
-            optional(draft.price_basis.as_deref(), "/price_basis", &mut complaints, PriceBasis::parse);
+        let currency = required(
+            draft.currency.as_deref(),
+            "/currency",
+            &mut complaints,
+            Currency::parse,
+        );
+        let zone = required(
+            draft.time_zone.as_deref(),
+            "/time_zone",
+            &mut complaints,
+            Zone::parse,
+        );
+        let country = optional(
+            draft.country.as_deref(),
+            "/country",
+            &mut complaints,
+            country,
+        );
+        let price_basis = optional(
+            draft.price_basis.as_deref(),
+            "/price_basis",
+            &mut complaints,
+            PriceBasis::parse,
+        );
         let display_source = optional(
             draft.display_source.as_deref(),
             "/display_source",
@@ -185,10 +210,21 @@ impl Market {
             DisplaySource::parse,
         );
         let cross = draft.cross_market_attribute.as_deref();
-        let cross = optional(cross, "/cross_market_attribute", &mut complaints, Attr::parse);
+        let cross = optional(
+            cross,
+            "/cross_market_attribute",
+            &mut complaints,
+            Attr::parse,
+        );
         let share = draft.share_shown_percent.as_deref();
         let share = optional(share, "/share_shown_percent", &mut complaints, share_shown);
-        let locales = list(&draft.locales, "/locales", LOCALES_MAX, &mut complaints, locale);
+        let locales = list(
+            &draft.locales,
+            "/locales",
+            LOCALES_MAX,
+            &mut complaints,
+            locale,
+        );
         let search = list(
             &draft.search_attributes,
             "/search_attributes",
@@ -228,8 +264,15 @@ impl Market {
             country: self.country.clone(),
             locales: self.locales.clone(),
             price_basis: Some(self.price_basis.as_str().to_owned()),
-            search_attributes: self.search_attributes.iter().map(ToString::to_string).collect(),
-            cross_market_attribute: self.cross_market_attribute.as_ref().map(ToString::to_string),
+            search_attributes: self
+                .search_attributes
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            cross_market_attribute: self
+                .cross_market_attribute
+                .as_ref()
+                .map(ToString::to_string),
             display_source: Some(self.display_source.as_str().to_owned()),
             share_shown_percent: Some(self.share_shown.to_string()),
             handpick_import_max: u32::try_from(self.handpick_import_max).ok(),
@@ -289,11 +332,19 @@ fn list<T: PartialEq>(
 
 fn read_guard(draft: &MarketDraft, complaints: &mut Complaints) -> HarmGuard {
     let vanished = draft.vanished_percent_max.as_deref();
-    let vanished =
-        optional(vanished, "/harm_guard/vanished_percent_max", complaints, Percent::parse);
+    let vanished = optional(
+        vanished,
+        "/harm_guard/vanished_percent_max",
+        complaints,
+        Percent::parse,
+    );
     let sold_out = draft.sold_out_percent_max.as_deref();
-    let sold_out =
-        optional(sold_out, "/harm_guard/sold_out_percent_max", complaints, Percent::parse);
+    let sold_out = optional(
+        sold_out,
+        "/harm_guard/sold_out_percent_max",
+        complaints,
+        Percent::parse,
+    );
     HarmGuard {
         vanished_percent_max: vanished.unwrap_or(percent(VANISHED_BP)),
         sold_out_percent_max: sold_out.unwrap_or(percent(SOLD_OUT_BP)),
@@ -301,11 +352,16 @@ fn read_guard(draft: &MarketDraft, complaints: &mut Complaints) -> HarmGuard {
 }
 
 fn read_handpick_max(wished: Option<u32>, complaints: &mut Complaints) -> usize {
-    let Some(wished) = wished else { return HANDPICK_IMPORT_MAX };
+    let Some(wished) = wished else {
+        return HANDPICK_IMPORT_MAX;
+    };
     let max = wished as usize;
     if max == 0 || HANDPICK_IMPORT_BOUND < max {
         let allowed = format!("1 to {HANDPICK_IMPORT_BOUND}");
-        let fault = Fault::OutOfRange { found: wished.to_string(), allowed };
+        let fault = Fault::OutOfRange {
+            found: wished.to_string(),
+            allowed,
+        };
         complaints.add("/handpick_import_max", fault);
     }
     max
@@ -321,7 +377,10 @@ fn share_shown(text: &str) -> Result<Percent, Fault> {
     if (5_000..=9_900).contains(&share.basis_points()) {
         return Ok(share);
     }
-    Err(Fault::OutOfRange { found: text.to_owned(), allowed: "50 to 99".to_owned() })
+    Err(Fault::OutOfRange {
+        found: text.to_owned(),
+        allowed: "50 to 99".to_owned(),
+    })
 }
 
 fn country(text: &str) -> Result<String, Fault> {
@@ -374,7 +433,10 @@ mod tests {
             locales: vec!["sv-SE".to_owned(), "sv-SE".to_owned()],
             share_shown_percent: text("49.99"),
             handpick_import_max: Some(0),
-            ..MarketDraft { name: None, ..sweden() }
+            ..MarketDraft {
+                name: None,
+                ..sweden()
+            }
         };
         let complaints = Market::read(&draft).unwrap_err();
         let found: Vec<_> = complaints

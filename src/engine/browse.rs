@@ -106,7 +106,10 @@ impl<T> Listed<T> {
     /// At most `limit` of what comes.
     pub(in crate::engine) fn take(mut items: impl Iterator<Item = T>, limit: usize) -> Self {
         let listed = items.by_ref().take(limit).collect();
-        Self { items: listed, has_more: items.next().is_some() }
+        Self {
+            items: listed,
+            has_more: items.next().is_some(),
+        }
     }
 }
 
@@ -134,7 +137,9 @@ impl Engine {
             let today = Today::at(now, &state.catalogue.locale().zone);
             list_categories(&state.catalogue, promotion.as_deref(), &today, &filter)
         };
-        tokio::task::spawn_blocking(list).await.map_err(EngineError::internal)
+        tokio::task::spawn_blocking(list)
+            .await
+            .map_err(EngineError::internal)
     }
 
     /// Attributes of a market, by name.
@@ -151,7 +156,9 @@ impl Engine {
         let view = |(attr, declaration): (&str, Declaration)| AttributeView {
             attr: attr.to_owned(),
             declaration,
-            n_values: catalogue.column(attr).map_or(0, |column| column.values().len()),
+            n_values: catalogue
+                .column(attr)
+                .map_or(0, |column| column.values().len()),
         };
         Ok(catalogue.schema().iter().map(view).collect())
     }
@@ -172,26 +179,43 @@ impl Engine {
         let state = self.market(principal, market)?;
         let attr = attr.clone();
         let list = move || {
-            let missing = || EngineError::NotFound { what: "attribute", id: attr.to_string() };
+            let missing = || EngineError::NotFound {
+                what: "attribute",
+                id: attr.to_string(),
+            };
             let declared = state.catalogue.schema().get(attr.as_str()).is_some();
             let Some(column) = state.catalogue.column(attr.as_str()) else {
-                let nothing = Listed { items: Vec::new(), has_more: false };
-                return if declared { Ok(nothing) } else { Err(missing()) };
+                let nothing = Listed {
+                    items: Vec::new(),
+                    has_more: false,
+                };
+                return if declared {
+                    Ok(nothing)
+                } else {
+                    Err(missing())
+                };
             };
             let currency = state.catalogue.locale().currency;
             let q = q.as_deref().map(caseless);
-            let ids = (0_u32..).map(crate::catalogue::column::ValueId).zip(column.values());
+            let ids = (0_u32..)
+                .map(crate::catalogue::column::ValueId)
+                .zip(column.values());
             let mut values: Vec<ValueView> = ids
                 .map(|(id, value)| ValueView {
                     value: value.format(currency),
                     count: column.rows(id).len(),
                 })
-                .filter(|value| q.as_ref().is_none_or(|q| caseless(&value.value).contains(q)))
+                .filter(|value| {
+                    q.as_ref()
+                        .is_none_or(|q| caseless(&value.value).contains(q))
+                })
                 .collect();
             values.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
             Ok(Listed::take(values.into_iter(), limit))
         };
-        tokio::task::spawn_blocking(list).await.map_err(EngineError::internal)?
+        tokio::task::spawn_blocking(list)
+            .await
+            .map_err(EngineError::internal)?
     }
 
     /// Variants that a text finds, best class first, then in base order; without a text all, by
@@ -211,10 +235,18 @@ impl Engine {
         let find = move || {
             let rows = found(&state, q.as_deref(), offset, limit + 1);
             let has_more = limit < rows.len();
-            let items = rows.into_iter().take(limit).map(|row| variant_view(&state, row, now));
-            Listed { items: items.collect(), has_more }
+            let items = rows
+                .into_iter()
+                .take(limit)
+                .map(|row| variant_view(&state, row, now));
+            Listed {
+                items: items.collect(),
+                has_more,
+            }
         };
-        tokio::task::spawn_blocking(find).await.map_err(EngineError::internal)
+        tokio::task::spawn_blocking(find)
+            .await
+            .map_err(EngineError::internal)
     }
 
     /// One variant.
@@ -228,8 +260,13 @@ impl Engine {
         key: &str,
     ) -> Result<VariantView, EngineError> {
         let state = self.market(principal, market)?;
-        let row = state.catalogue.find_variant(&crate::domain::text::normal(key));
-        let missing = || EngineError::NotFound { what: "variant", id: key.to_owned() };
+        let row = state
+            .catalogue
+            .find_variant(&crate::domain::text::normal(key));
+        let missing = || EngineError::NotFound {
+            what: "variant",
+            id: key.to_owned(),
+        };
         Ok(variant_view(&state, row.ok_or_else(missing)?, self.now()))
     }
 
@@ -246,8 +283,14 @@ impl Engine {
         principal.may(Verb::ReadImports, &Object::Market(market))?;
         let snapshot = self.snapshot();
         market_state(&snapshot, market)?;
-        let found = snapshot.mappings.get(&(market.clone(), name.to_owned())).cloned();
-        found.ok_or_else(|| EngineError::NotFound { what: "feed mapping", id: name.to_owned() })
+        let found = snapshot
+            .mappings
+            .get(&(market.clone(), name.to_owned()))
+            .cloned();
+        found.ok_or_else(|| EngineError::NotFound {
+            what: "feed mapping",
+            id: name.to_owned(),
+        })
     }
 
     /// Names of the stored feed mappings of a market.
@@ -275,8 +318,10 @@ fn list_categories(
 ) -> Listed<CategoryView> {
     let graph = catalogue.graph();
     let rows = promotion.map(|promotion| evaluate(&promotion.selection, catalogue, today));
-    let counts: std::collections::BTreeMap<Node, u32> =
-        rows.iter().flat_map(|rows| related(rows, catalogue)).collect();
+    let counts: std::collections::BTreeMap<Node, u32> = rows
+        .iter()
+        .flat_map(|rows| related(rows, catalogue))
+        .collect();
     let placeholders: BTreeSet<&str> = graph.placeholders().map(|id| id.as_str()).collect();
     let q = filter.q.as_deref().map(caseless);
     let parent = filter.parent.as_deref().map(|id| graph.find(id));
@@ -286,7 +331,10 @@ fn list_categories(
         let id = graph.id(*node);
         let text = || format!("{} {}", id.as_str(), graph.name(*node).unwrap_or_default());
         filter.tree.as_ref().is_none_or(|tree| id.tree() == tree)
-            && filter.after.as_ref().is_none_or(|after| after.as_str() < id.as_str())
+            && filter
+                .after
+                .as_ref()
+                .is_none_or(|after| after.as_str() < id.as_str())
             && parent.is_none_or(|parent| {
                 parent.is_some_and(|parent| graph.parents(*node).contains(&parent))
             })
@@ -296,10 +344,16 @@ fn list_categories(
     let view = |node: Node| CategoryView {
         id: graph.id(node).to_string(),
         name: graph.name(node).map(str::to_owned),
-        parents: graph.parents(node).iter().map(|own| graph.id(*own).to_string()).collect(),
+        parents: graph
+            .parents(node)
+            .iter()
+            .map(|own| graph.id(*own).to_string())
+            .collect(),
         n_children: graph.children(node).len(),
         n_variants: rows_in(graph.id(node), catalogue).map_or(0, |rows| rows.len()),
-        related: rows.as_ref().map(|_| counts.get(&node).copied().unwrap_or(0)),
+        related: rows
+            .as_ref()
+            .map(|_| counts.get(&node).copied().unwrap_or(0)),
         is_placeholder: placeholders.contains(graph.id(node).as_str()),
     };
     Listed::take(nodes.into_iter().filter(fits).map(view), filter.limit)
@@ -309,9 +363,10 @@ fn list_categories(
 fn found(state: &MarketState, q: Option<&str>, offset: usize, limit: usize) -> Vec<Row> {
     let rank = |row: &Row| state.base.rank_of(*row);
     let Some(q) = q else {
-        let n = u32::try_from(state.base.n()).unwrap_or(u32::MAX);
-        let ranks = (0..n).skip(offset).take(limit);
-        return ranks.map(|rank| state.base.row_of(crate::ranking::order::Rank(rank))).collect();
+        let ranks = (0..state.base.n_ranks()).skip(offset).take(limit);
+        return ranks
+            .map(|rank| state.base.row_of(crate::ranking::order::Rank(rank)))
+            .collect();
     };
     let mut rows = Vec::new();
     for class in match_classes(&state.catalogue, q) {
@@ -330,7 +385,9 @@ fn variant_view(
     let rank = state.base.rank_of(row);
     let timed = state.view_at(now);
     let slots = rank.and_then(|rank| Some(timed?.view.slots_of(rank)));
-    let held = slots.into_iter().flat_map(|slots| slots.iter().collect::<Vec<_>>());
+    let held = slots
+        .into_iter()
+        .flat_map(|slots| slots.iter().collect::<Vec<_>>());
     let promotions = held
         .filter_map(|slot| timed?.promotions.get(usize::from(slot.0)).cloned())
         .collect();
@@ -346,5 +403,9 @@ fn variant_view(
 pub fn texts_of(view: &VariantView, attr: &str) -> Vec<String> {
     let catalogue = &view.state.catalogue;
     let currency = catalogue.locale().currency;
-    catalogue.facts(view.row).get(attr).map(|value: &Value| value.format(currency)).collect()
+    catalogue
+        .facts(view.row)
+        .get(attr)
+        .map(|value: &Value| value.format(currency))
+        .collect()
 }

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::access::principal::Principal;
 use crate::domain::time::Timestamp;
-use crate::engine::start::Engine;
 use crate::engine::error::EngineError;
+use crate::engine::start::Engine;
 use crate::record::Stored;
 use crate::record::desk::{AnswerV1, AuditV1};
 use crate::record::key;
@@ -41,9 +41,9 @@ impl Known {
     /// Whether the caller knows what stands.
     pub(in crate::engine) fn check(self, standing: Revision) -> Result<(), EngineError> {
         match self {
-            Self::At(revision) if revision != standing => {
-                Err(EngineError::StaleRevision { current: standing.0 })
-            }
+            Self::At(revision) if revision != standing => Err(EngineError::StaleRevision {
+                current: standing.0,
+            }),
             _ => Ok(()),
         }
     }
@@ -64,7 +64,11 @@ impl Intent {
     /// The process acting for itself.
     pub fn system() -> Self {
         let principal = std::sync::Arc::new(Principal::system());
-        Self { principal, address: None, idempotency: None }
+        Self {
+            principal,
+            address: None,
+            idempotency: None,
+        }
     }
 }
 
@@ -89,7 +93,10 @@ impl Idempotency {
         }
         let mut id = [0; 16];
         id.copy_from_slice(&hasher.finalize()[..16]);
-        Self { id: CommitId(id), request: Sha256::digest(body).into() }
+        Self {
+            id: CommitId(id),
+            request: Sha256::digest(body).into(),
+        }
     }
 }
 
@@ -157,7 +164,15 @@ impl Change {
     pub(in crate::engine) fn delete(action: &'static str, object: Key, now: Timestamp) -> Self {
         let writes = vec![Write::delete(object.clone())];
         let purpose = Purpose::Relief;
-        Self { action, object, guards: Vec::new(), writes, after: None, purpose, now }
+        Self {
+            action,
+            object,
+            guards: Vec::new(),
+            writes,
+            after: None,
+            purpose,
+            now,
+        }
     }
 
     /// Adds a condition.
@@ -174,7 +189,8 @@ impl Change {
         form: &S,
     ) -> Result<Self, EngineError> {
         let payload = codec::encode(form).map_err(too_large)?;
-        self.writes.push(put_payload(key, S::KIND, S::SCHEMA, &payload)?);
+        self.writes
+            .push(put_payload(key, S::KIND, S::SCHEMA, &payload)?);
         Ok(self)
     }
 
@@ -212,15 +228,20 @@ impl Engine {
         &self,
         intent: &Intent,
     ) -> Result<Option<(StoredAnswer, Revision)>, EngineError> {
-        let Some(idempotency) = &intent.idempotency else { return Ok(None) };
+        let Some(idempotency) = &intent.idempotency else {
+            return Ok(None);
+        };
         let found = self.config().get(&key::answer(idempotency.id)).await?;
         let Some(entry) = found else { return Ok(None) };
         let stored = AnswerV1::open(&entry)?;
         if stored.request != idempotency.request {
             return Err(EngineError::IdempotencyKeyReused);
         }
-        let answer =
-            StoredAnswer { status: stored.status, location: stored.location, body: stored.body };
+        let answer = StoredAnswer {
+            status: stored.status,
+            location: stored.location,
+            body: stored.body,
+        };
         Ok(Some((answer, entry.revision())))
     }
 
@@ -243,7 +264,9 @@ impl Engine {
         answer: Option<&StoredAnswer>,
     ) -> Result<Revision, Missed> {
         let object = change.object.clone();
-        let commit = self.compose(intent, change, answer).map_err(Missed::Refused)?;
+        let commit = self
+            .compose(intent, change, answer)
+            .map_err(Missed::Refused)?;
         match self.config().commit(commit).await {
             Ok(revision) => {
                 self.published(revision).await.map_err(Missed::Refused)?;
@@ -265,10 +288,18 @@ impl Engine {
         change: Change,
         answer: Option<&StoredAnswer>,
     ) -> Result<Commit, EngineError> {
-        let id = intent.idempotency.map_or_else(|| self.entropy().commit_id(), |known| known.id);
+        let id = intent
+            .idempotency
+            .map_or_else(|| self.entropy().commit_id(), |known| known.id);
         let mut writes = change.writes;
-        let before = self.config().folded().get(&change.object).map(|value| digest(value.bytes()));
-        let (schema, after) = change.after.map_or((0, None), |(schema, form)| (schema, Some(form)));
+        let before = self
+            .config()
+            .folded()
+            .get(&change.object)
+            .map(|value| digest(value.bytes()));
+        let (schema, after) = change
+            .after
+            .map_or((0, None), |(schema, form)| (schema, Some(form)));
         let audit = AuditV1 {
             at: change.now.0,
             actor: intent.principal.actor(),
@@ -281,9 +312,15 @@ impl Engine {
             schema,
             refused: None,
         };
-        writes.push(put(key::audit(change.now, self.entropy().commit_id()), &audit)?);
+        writes.push(put(
+            key::audit(change.now, self.entropy().commit_id()),
+            &audit,
+        )?);
         if let (Some(idempotency), Some(answer)) = (&intent.idempotency, answer) {
-            let body = answer.body.clone().filter(|body| body.len() <= ANSWER_BYTES_MAX);
+            let body = answer
+                .body
+                .clone()
+                .filter(|body| body.len() <= ANSWER_BYTES_MAX);
             let stored = AnswerV1 {
                 at: change.now.0,
                 request: idempotency.request,
@@ -301,7 +338,12 @@ impl Engine {
 }
 
 fn put<S: Stored>(key: Key, form: &S) -> Result<Write, EngineError> {
-    put_payload(key, S::KIND, S::SCHEMA, &codec::encode(form).map_err(too_large)?)
+    put_payload(
+        key,
+        S::KIND,
+        S::SCHEMA,
+        &codec::encode(form).map_err(too_large)?,
+    )
 }
 
 fn put_payload(key: Key, kind: Kind, schema: u16, payload: &[u8]) -> Result<Write, EngineError> {

@@ -172,7 +172,9 @@ impl EngineError {
     /// An object that is too large to be stored.
     pub fn too_large(have: usize) -> Self {
         let max = crate::store::commit::COMMIT_BYTES_MAX;
-        Self::Invalid(vec![crate::domain::complaint::Fault::TooLong { have, max }.at("")])
+        Self::Invalid(vec![
+            crate::domain::complaint::Fault::TooLong { have, max }.at(""),
+        ])
     }
 }
 
@@ -188,9 +190,9 @@ impl From<Refusal> for EngineError {
 impl From<CommitError> for EngineError {
     fn from(error: CommitError) -> Self {
         match error {
-            CommitError::Conflict { current, .. } => {
-                Self::StaleRevision { current: current.map_or(0, |revision| revision.0) }
-            }
+            CommitError::Conflict { current, .. } => Self::StaleRevision {
+                current: current.map_or(0, |revision| revision.0),
+            },
             CommitError::AlreadyDone(_) | CommitError::Unknown => Self::OutcomeUnknown,
             CommitError::Full => Self::StorageFull,
             CommitError::ReadOnly => Self::StoreUnavailable,
@@ -212,5 +214,9 @@ impl From<RecordError> for EngineError {
 }
 
 fn count(n: usize) -> String {
-    if n == 1 { "1 field".to_owned() } else { format!("{n} fields") }
+    if n == 1 {
+        "1 field".to_owned()
+    } else {
+        format!("{n} fields")
+    }
 }

@@ -74,15 +74,29 @@ pub(in crate::engine) fn next(
     let is_small = n_changed * CHANGED_PARTS < n_products + CHANGED_PARTS;
     let attributes = declared_of(next);
     if before.manifest.is_some() && is_small && before.deltas.len() < DELTAS_MAX {
-        let mut goods = GoodsV1 { attributes, ..before.clone() };
+        let mut goods = GoodsV1 {
+            attributes,
+            ..before.clone()
+        };
         if n_changed != 0 {
             goods.deltas.push(put(chunks, &operations_of(changes))?);
         }
         return Ok(goods);
     }
     let (products, categories) = save(chunks, next)?;
-    let manifest = Some(put(chunks, &ManifestV1 { products, categories })?);
-    Ok(GoodsV1 { generation: before.generation + 1, manifest, deltas: Vec::new(), attributes })
+    let manifest = Some(put(
+        chunks,
+        &ManifestV1 {
+            products,
+            categories,
+        },
+    )?);
+    Ok(GoodsV1 {
+        generation: before.generation + 1,
+        manifest,
+        deltas: Vec::new(),
+        attributes,
+    })
 }
 
 /// Hashes of chunks, with the number of records in each.
@@ -95,8 +109,10 @@ fn save(chunks: &dyn ChunkStore, goods: &Catalogue) -> Result<(Listed, Listed), 
     let saved: Result<Listed, GoodsError> = stretches
         .into_par_iter()
         .map(|stretch| {
-            let stored: Vec<ProductV1> =
-                products[stretch].iter().map(|product| (&***product).into()).collect();
+            let stored: Vec<ProductV1> = products[stretch]
+                .iter()
+                .map(|product| (&***product).into())
+                .collect();
             Ok((put(chunks, &stored)?, n(stored.len())))
         })
         .collect();
@@ -116,8 +132,11 @@ pub(in crate::engine) fn save_held_back(
     chunks: &dyn ChunkStore,
     changes: &Changes,
 ) -> Result<Vec<[u8; 32]>, GoodsError> {
-    let declared: Vec<DeclaredV1> =
-        changes.declared.iter().map(|(attr, own)| declared_v1(attr, *own)).collect();
+    let declared: Vec<DeclaredV1> = changes
+        .declared
+        .iter()
+        .map(|(attr, own)| declared_v1(attr, *own))
+        .collect();
     let mut hashes = vec![put(chunks, &declared)?];
     for part in operations_of(changes).chunks(PRODUCTS_PER_CHUNK_MAX) {
         hashes.push(put(chunks, part)?);
@@ -134,7 +153,9 @@ pub(in crate::engine) fn load_held_back(
     hashes: &[[u8; 32]],
 ) -> Result<Changes, GoodsError> {
     let mut changes = Changes::default();
-    let Some((declared, parts)) = hashes.split_first() else { return Ok(changes) };
+    let Some((declared, parts)) = hashes.split_first() else {
+        return Ok(changes);
+    };
     let stored: Vec<DeclaredV1> = get(chunks, declared)?;
     changes.declared = read_declared(&stored)?;
     for hash in parts {
@@ -153,7 +174,9 @@ pub(in crate::engine) fn live_chunks(
     live: &mut BTreeSet<ChunkHash>,
 ) -> Result<(), GoodsError> {
     live.extend(goods.deltas.iter().map(|hash| ChunkHash(*hash)));
-    let Some(hash) = &goods.manifest else { return Ok(()) };
+    let Some(hash) = &goods.manifest else {
+        return Ok(());
+    };
     let manifest: ManifestV1 = get(chunks, hash)?;
     live.insert(ChunkHash(*hash));
     let listed = manifest.products.iter().chain(&manifest.categories);
@@ -171,25 +194,36 @@ fn operations_of(changes: &Changes) -> Vec<OperationV1> {
         Some(record) => FeedOperation::ReplaceCategory((**record).clone()),
         None => FeedOperation::DeleteCategory(id.clone()),
     });
-    products.chain(categories).map(|operation| (&operation).into()).collect()
+    products
+        .chain(categories)
+        .map(|operation| (&operation).into())
+        .collect()
 }
 
 fn add_changes(stored: Vec<OperationV1>, changes: &mut Changes) -> Result<(), GoodsError> {
     for operation in stored {
         match operation.try_into()? {
             FeedOperation::ReplaceProduct(record) => {
-                changes.products.insert(record.key.clone(), Some(Arc::new(record)));
+                changes
+                    .products
+                    .insert(record.key.clone(), Some(Arc::new(record)));
             }
             FeedOperation::DeleteProduct(key) => {
                 changes.products.insert(key, None);
             }
             FeedOperation::ReplaceCategory(record) => {
-                changes.categories.insert(record.id.clone(), Some(Arc::new(record)));
+                changes
+                    .categories
+                    .insert(record.id.clone(), Some(Arc::new(record)));
             }
             FeedOperation::DeleteCategory(id) => {
                 changes.categories.insert(id, None);
             }
-            _ => return Err(GoodsError::Refused("an operation that no delta holds".to_owned())),
+            _ => {
+                return Err(GoodsError::Refused(
+                    "an operation that no delta holds".to_owned(),
+                ));
+            }
         }
     }
     Ok(())
@@ -200,11 +234,17 @@ fn add_changes(stored: Vec<OperationV1>, changes: &mut Changes) -> Result<(), Go
 /// # Errors
 /// [`RecordError::Refused`] for one that its constructor refuses.
 pub(in crate::engine) fn read_declared(stored: &[DeclaredV1]) -> Result<Declared, RecordError> {
-    let refused = |fault: Fault| RecordError::Refused { what: format!("attributes: {fault}") };
+    let refused = |fault: Fault| RecordError::Refused {
+        what: format!("attributes: {fault}"),
+    };
     let mut declared = Declared::new();
     for own in stored {
         let declaration = Declaration {
-            level: if own.variant_level { Level::Variant } else { Level::Product },
+            level: if own.variant_level {
+                Level::Variant
+            } else {
+                Level::Product
+            },
             kind: ValueType::parse(&own.kind).map_err(refused)?,
             multi: own.multi,
             facet: own.facet,
@@ -233,7 +273,9 @@ pub(in crate::engine) fn load(
         .par_iter()
         .map(|(hash, _)| {
             let stored: Vec<ProductV1> = get(chunks, hash)?;
-            let read = stored.into_iter().map(|product| product.try_into().map(Arc::new));
+            let read = stored
+                .into_iter()
+                .map(|product| product.try_into().map(Arc::new));
             Ok(read.collect::<Result<_, RecordError>>()?)
         })
         .collect();
@@ -260,7 +302,9 @@ fn merged(
     products: Vec<Arc<ProductRecord>>,
     changes: BTreeMap<ProductKey, Option<Arc<ProductRecord>>>,
 ) -> Vec<Arc<ProductRecord>> {
-    let kept = products.into_iter().filter(|product| !changes.contains_key(&product.key));
+    let kept = products
+        .into_iter()
+        .filter(|product| !changes.contains_key(&product.key));
     let mut merged: Vec<_> = kept.collect();
     merged.extend(changes.into_values().flatten());
     merged
@@ -270,7 +314,9 @@ fn merged_categories(
     categories: Vec<CategoryRecord>,
     changes: BTreeMap<CategoryId, Option<Arc<CategoryRecord>>>,
 ) -> Vec<CategoryRecord> {
-    let kept = categories.into_iter().filter(|node| !changes.contains_key(&node.id));
+    let kept = categories
+        .into_iter()
+        .filter(|node| !changes.contains_key(&node.id));
     let mut merged: Vec<_> = kept.collect();
     merged.extend(changes.into_values().flatten().map(Arc::unwrap_or_clone));
     merged

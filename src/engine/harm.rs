@@ -12,7 +12,9 @@ pub(in crate::engine) fn emptied(
     next: &Catalogue,
     now: Timestamp,
 ) -> Vec<String> {
-    let Some(timed) = before.view_at(now) else { return Vec::new() };
+    let Some(timed) = before.view_at(now) else {
+        return Vec::new();
+    };
     let today = Today::at(now, &next.locale().zone);
     let loses_all = |promotion: &&crate::promotion::terms::Promotion| {
         let held = before.sets.get(&promotion.id);
@@ -20,7 +22,10 @@ pub(in crate::engine) fn emptied(
             && evaluate(&promotion.selection, next, &today).is_empty()
     };
     let promotions = timed.promotions.iter().map(|held| &*held.value);
-    promotions.filter(loses_all).map(|promotion| promotion.name.clone()).collect()
+    promotions
+        .filter(loses_all)
+        .map(|promotion| promotion.name.clone())
+        .collect()
 }
 
 /// Code and text of each harm; none means that the import may go on.

@@ -48,8 +48,11 @@ pub enum Mode {
 
 impl Mode {
     /// Every mode with its spelling on the wire.
-    pub const ALL: [(Self, &'static str); 3] =
-        [(Self::Full, "full"), (Self::Delta, "delta"), (Self::Validate, "validate")];
+    pub const ALL: [(Self, &'static str); 3] = [
+        (Self::Full, "full"),
+        (Self::Delta, "delta"),
+        (Self::Validate, "validate"),
+    ];
 
     /// Reads the spelling on the wire.
     ///
@@ -106,7 +109,12 @@ pub struct Progress {
 impl Progress {
     /// An import that has read nothing yet.
     pub(in crate::engine) fn new(id: ImportId, order: ImportOrder) -> Self {
-        Self { id, order, rows: AtomicU64::new(0), checking: AtomicBool::new(false) }
+        Self {
+            id,
+            order,
+            rows: AtomicU64::new(0),
+            checking: AtomicBool::new(false),
+        }
     }
 
     /// What is known so far.
@@ -162,14 +170,18 @@ impl Engine {
         order: ImportOrder,
         render: RenderImport,
     ) -> Result<ImportJob, EngineError> {
-        intent.principal.may(Verb::Import, &Object::Market(&order.market))?;
+        intent
+            .principal
+            .may(Verb::Import, &Object::Market(&order.market))?;
         let snapshot = self.snapshot();
         market_state(&snapshot, &order.market)?;
         let mapping = match &order.mapping {
             Some(name) => {
                 let held = snapshot.mappings.get(&(order.market.clone(), name.clone()));
-                let missing =
-                    || EngineError::NotFound { what: "feed mapping", id: name.clone() };
+                let missing = || EngineError::NotFound {
+                    what: "feed mapping",
+                    id: name.clone(),
+                };
                 let json = &held.ok_or_else(missing)?.value;
                 Some(Mapping::parse(json).map_err(|_| {
                     EngineError::internal(format!("the stored mapping \"{name}\" is not one"))
@@ -181,7 +193,14 @@ impl Engine {
         let importing = self.claim_import(&progress)?;
         let intent = intent.clone();
         let engine = self.clone();
-        Ok(ImportJob { engine, intent, render, mapping, progress, _importing: importing })
+        Ok(ImportJob {
+            engine,
+            intent,
+            render,
+            mapping,
+            progress,
+            _importing: importing,
+        })
     }
 
     /// A running import, or the kept result of an earlier one.
@@ -197,10 +216,17 @@ impl Engine {
         let running = self.running_import(id).map(|progress| progress.result());
         let found = match running {
             Some(result) => Some(result),
-            None => self.kept_import(id).await?.map(|kept| kept.result()).transpose()?,
+            None => self
+                .kept_import(id)
+                .await?
+                .map(|kept| kept.result())
+                .transpose()?,
         };
         let own = found.filter(|result| principal.markets.holds(&result.market));
-        own.ok_or_else(|| EngineError::NotFound { what: "import", id: id.to_string() })
+        own.ok_or_else(|| EngineError::NotFound {
+            what: "import",
+            id: id.to_string(),
+        })
     }
 }
 
@@ -217,7 +243,10 @@ impl ImportJob {
     /// `import-invalid`, `import-harmful`, `body-too-large`; nothing was changed.
     pub fn run(mut self, input: impl Read) -> Result<Written<ImportResult>, EngineError> {
         let began = Instant::now();
-        let mut hashed = Hashed { input, hasher: Sha256::new() };
+        let mut hashed = Hashed {
+            input,
+            hasher: Sha256::new(),
+        };
         let feed = self.read(&mut hashed)?;
         if let Some(idempotency) = &mut self.intent.idempotency {
             idempotency.request = hashed.hasher.finalize().into();
@@ -233,14 +262,18 @@ impl ImportJob {
             Ok(checked) => checked,
             Err(refused) => {
                 let refused = *refused;
-                let kept = self.engine.keep_import(&refused.result, &refused.all_errors, Vec::new());
+                let kept =
+                    self.engine
+                        .keep_import(&refused.result, &refused.all_errors, Vec::new());
                 runtime.block_on(kept)?;
                 return Err(refused.error());
             }
         };
         checked.result.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.engine.count_rows(&checked.result);
-        let finished = self.engine.finish_import(&self.intent, order, checked, self.render);
+        let finished = self
+            .engine
+            .finish_import(&self.intent, order, checked, self.render);
         runtime.block_on(finished)
     }
 
@@ -291,7 +324,9 @@ impl ImportJob {
                 return EngineError::BodyTooLarge { limit_bytes };
             }
             FeedError::Mapping(complaints) => {
-                let under = complaints.into_iter().map(|complaint| complaint.under("/mapping"));
+                let under = complaints
+                    .into_iter()
+                    .map(|complaint| complaint.under("/mapping"));
                 return EngineError::Invalid(under.collect());
             }
             FeedError::Header(errors) => errors.into_iter().map(Into::into).collect(),
@@ -300,7 +335,11 @@ impl ImportJob {
             FeedError::Zstd => vec![whole(0, message)],
         };
         let rows_rejected = errors.len() as u64;
-        EngineError::ImportInvalid { import: self.progress.id, rows_rejected, errors }
+        EngineError::ImportInvalid {
+            import: self.progress.id,
+            rows_rejected,
+            errors,
+        }
     }
 }
 
@@ -312,7 +351,8 @@ impl Feed {
             Some(Subject::Category(id)) => self.unreadable.categories.push(id),
             None => {}
         }
-        self.errors.extend(refused.errors.into_iter().map(Into::into));
+        self.errors
+            .extend(refused.errors.into_iter().map(Into::into));
     }
 
     /// Whether its rows replace whole records, as those of a full feed do.
@@ -366,7 +406,15 @@ impl Engine {
         let outcome = if is_full {
             let kinds = Kinds::of(&feed.operations);
             let operations = feed.operations;
-            full(&before.catalogue, FullFeed { operations, kinds, unreadable: feed.unreadable }, left)
+            full(
+                &before.catalogue,
+                FullFeed {
+                    operations,
+                    kinds,
+                    unreadable: feed.unreadable,
+                },
+                left,
+            )
         } else {
             delta(&before.catalogue, feed.operations, left)
         };
@@ -383,7 +431,11 @@ impl Engine {
             rejected,
             ..ImportResult::begun(id, order, ImportState::Refused)
         };
-        result.errors = errors.iter().take(ImportResult::ERRORS_MAX).cloned().collect();
+        result.errors = errors
+            .iter()
+            .take(ImportResult::ERRORS_MAX)
+            .cloned()
+            .collect();
         result.n_errors = errors.len() as u64;
         match outcome {
             Ok(imported) if rejected <= order.errors_max => {
@@ -393,16 +445,25 @@ impl Engine {
                     let active = harm::emptied(&before, &imported.next, self.now());
                     result.harms = harm::words(&before.catalogue, &imported.next, &active);
                 }
-                Ok(Checked { before, imported, result })
+                Ok(Checked {
+                    before,
+                    imported,
+                    result,
+                })
             }
-            _ => Err(Box::new(RefusedFeed { result, all_errors: errors })),
+            _ => Err(Box::new(RefusedFeed {
+                result,
+                all_errors: errors,
+            })),
         }
     }
 }
 
 fn distinct_rows(refusals: &[Refusal], row_of: &[u64]) -> u64 {
-    let rows: std::collections::BTreeSet<u64> =
-        refusals.iter().map(|refusal| row_of[refusal.operation]).collect();
+    let rows: std::collections::BTreeSet<u64> = refusals
+        .iter()
+        .map(|refusal| row_of[refusal.operation])
+        .collect();
     rows.len() as u64
 }
 
@@ -415,7 +476,11 @@ fn row_error(refusal: &Refusal, row_of: &[u64]) -> RowError {
     };
     RowError {
         row: row_of[refusal.operation],
-        column: refusal.attr.as_ref().map(ToString::to_string).unwrap_or_default(),
+        column: refusal
+            .attr
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         value: refusal.value.clone().or_else(key).unwrap_or_default(),
         code: refusal.fault.code().to_owned(),
         message: refusal.fault.to_string(),

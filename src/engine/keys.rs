@@ -70,7 +70,9 @@ impl Engine {
         let mut change = Change::put("key.create", object.clone(), &KeyV1::from(&record), now)?
             .guard(object, Expected::Absent);
         let ends_first = record.principal.is(Role::Operator)
-            && self.first_key(&self.snapshot(), &intent.principal).is_some();
+            && self
+                .first_key(&self.snapshot(), &intent.principal)
+                .is_some();
         if ends_first && let Some(first) = self.first_key(&self.snapshot(), &intent.principal) {
             change = change.also_delete(key::api_key(first.value.id));
         }
@@ -80,7 +82,10 @@ impl Engine {
                 if ends_first {
                     self.forget_first_key_file();
                 }
-                let made = KeyMadeNow { record: record.into(), secret: Some(secret.into()) };
+                let made = KeyMadeNow {
+                    record: record.into(),
+                    secret: Some(secret.into()),
+                };
                 Ok(Written::Now(made, revision))
             }
             Err(Missed::Before) => self.first_answer(intent).await,
@@ -103,11 +108,14 @@ impl Engine {
         render: RenderKey<'_>,
     ) -> Result<Written<KeyMadeNow>, EngineError> {
         let edit = |before: &KeyRecord| {
-            let after = before.edit(redraft(before)?, self.now()).map_err(EngineError::Invalid)?;
+            let after = before
+                .edit(redraft(before)?, self.now())
+                .map_err(EngineError::Invalid)?;
             may_hand_out(&intent.principal, &after)?;
             Ok((after, None))
         };
-        self.change_key(intent, "key.edit", id, known, &edit, render).await
+        self.change_key(intent, "key.edit", id, known, &edit, render)
+            .await
     }
 
     /// Gives a key a new text; the old one opens for `grace_s` seconds more.
@@ -128,7 +136,8 @@ impl Engine {
             let (after, secret) = rotated.map_err(EngineError::Invalid)?;
             Ok((after, Some(Arc::new(secret))))
         };
-        self.change_key(intent, "key.rotate", id, known, &rotate, render).await
+        self.change_key(intent, "key.rotate", id, known, &rotate, render)
+            .await
     }
 
     /// Revokes a key: it opens nothing from the answer on.
@@ -168,7 +177,10 @@ impl Engine {
     pub fn keys(&self, principal: &Principal) -> Result<Vec<Held<KeyRecord>>, EngineError> {
         principal.may(Verb::ManageKeys, &Object::Anywhere)?;
         let snapshot = self.snapshot();
-        let own = snapshot.keys.values().filter(|held| manages(principal, &held.value));
+        let own = snapshot
+            .keys
+            .values()
+            .filter(|held| manages(principal, &held.value));
         Ok(own.cloned().collect())
     }
 
@@ -193,11 +205,15 @@ impl Engine {
         let draft = KeyDraft {
             name: Some(FIRST_KEY_NAME.to_owned()),
             roles: Some(vec![Role::Operator.as_str().to_owned()]),
-            markets: Some(ScopeDraft::All),
+            markets: Some(ScopeDraft::Text("*".to_owned())),
             expires_at: Some(now.plus_ms(FIRST_KEY_MS).to_string()),
             ..KeyDraft::default()
         };
-        let nothing = |_: &KeyRecord| StoredAnswer { status: 201, location: None, body: None };
+        let nothing = |_: &KeyRecord| StoredAnswer {
+            status: 201,
+            location: None,
+            body: None,
+        };
         match self.create_key(&intent, draft, &nothing).await? {
             Written::Now(made, _) => Ok(made.secret.and_then(Arc::into_inner)),
             Written::Replayed(..) => Ok(None),
@@ -210,7 +226,11 @@ impl Engine {
         action: &'static str,
         id: KeyId,
         known: Known,
-        change: &(dyn Fn(&KeyRecord) -> Result<(KeyRecord, Option<Arc<ApiKey>>), EngineError> + Send + Sync),
+        change: &(
+             dyn Fn(&KeyRecord) -> Result<(KeyRecord, Option<Arc<ApiKey>>), EngineError>
+                 + Send
+                 + Sync
+         ),
         render: RenderKey<'_>,
     ) -> Result<Written<KeyMadeNow>, EngineError> {
         let _turn = self.begin(intent)?;
@@ -231,7 +251,10 @@ impl Engine {
             let answer = intent.idempotency.map(|_| render(&record));
             match self.commit(intent, written, answer.as_ref()).await {
                 Ok(revision) => {
-                    let made = KeyMadeNow { record: Arc::new(record), secret };
+                    let made = KeyMadeNow {
+                        record: Arc::new(record),
+                        secret,
+                    };
                     return Ok(Written::Now(made, revision));
                 }
                 Err(Missed::Before) => return self.first_answer(intent).await,
@@ -248,19 +271,29 @@ impl Engine {
         let rules_all = |record: &KeyRecord| {
             let own = &record.principal;
             let lives = own.expires.is_none_or(|end| now < end);
-            own.is(Role::Operator) && own.markets == crate::access::principal::MarketScope::All && lives
+            own.is(Role::Operator)
+                && own.markets == crate::access::principal::MarketScope::All
+                && lives
         };
-        let is_one = snapshot.keys.get(&id).is_some_and(|held| rules_all(&held.value));
+        let is_one = snapshot
+            .keys
+            .get(&id)
+            .is_some_and(|held| rules_all(&held.value));
         let mut others = snapshot.keys.values().filter(|held| held.value.id != id);
         if is_one && !others.any(|held| rules_all(&held.value)) {
-            return Err(EngineError::InUse { by: "the last operator key".to_owned() });
+            return Err(EngineError::InUse {
+                by: "the last operator key".to_owned(),
+            });
         }
         Ok(())
     }
 
     /// The first key of the store, if the caller holds it.
     fn first_key(&self, snapshot: &Snapshot, caller: &Principal) -> Option<Held<KeyRecord>> {
-        let own = snapshot.keys.values().find(|held| held.value.principal.by == caller.by)?;
+        let own = snapshot
+            .keys
+            .values()
+            .find(|held| held.value.principal.by == caller.by)?;
         let is_first = own.value.name == FIRST_KEY_NAME && own.value.created_by == "system";
         is_first.then(|| own.clone())
     }
@@ -282,8 +315,14 @@ fn manageable(
     id: KeyId,
 ) -> Result<Held<KeyRecord>, EngineError> {
     principal.may(Verb::ManageKeys, &Object::Anywhere)?;
-    let held = snapshot.keys.get(&id).filter(|held| manages(principal, &held.value));
-    held.cloned().ok_or_else(|| EngineError::NotFound { what: "key", id: id.to_string() })
+    let held = snapshot
+        .keys
+        .get(&id)
+        .filter(|held| manages(principal, &held.value));
+    held.cloned().ok_or_else(|| EngineError::NotFound {
+        what: "key",
+        id: id.to_string(),
+    })
 }
 
 /// When the first key of a store ends, if it was made at `made`.

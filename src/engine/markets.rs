@@ -52,16 +52,22 @@ impl Engine {
         draft: &MarketDraft,
         render: RenderMarket<'_>,
     ) -> Result<Written<Arc<Market>>, EngineError> {
-        intent.principal.may(Verb::WriteMarkets, &Object::Anywhere)?;
+        intent
+            .principal
+            .may(Verb::WriteMarkets, &Object::Anywhere)?;
         let _turn = self.begin(intent)?;
         if let Some((answer, revision)) = self.replay(intent).await? {
             return Ok(Written::Replayed(answer, revision));
         }
         let market = Market::read(draft).map_err(EngineError::Invalid)?;
-        intent.principal.may(Verb::WriteMarkets, &Object::Market(&market.id))?;
+        intent
+            .principal
+            .may(Verb::WriteMarkets, &Object::Market(&market.id))?;
         let snapshot = self.snapshot();
         if snapshot.markets.contains_key(&market.id) {
-            return Err(EngineError::NameTaken { id: market.id.to_string() });
+            return Err(EngineError::NameTaken {
+                id: market.id.to_string(),
+            });
         }
         let limit = self.settings().markets_max;
         if limit <= snapshot.markets.len() {
@@ -77,7 +83,9 @@ impl Engine {
             Err(Missed::Before) => self.first_answer(intent).await,
             Err(Missed::Overtaken) => Err(EngineError::Overloaded),
             Err(Missed::Refused(EngineError::StaleRevision { .. })) => {
-                Err(EngineError::NameTaken { id: market.id.to_string() })
+                Err(EngineError::NameTaken {
+                    id: market.id.to_string(),
+                })
             }
             Err(Missed::Refused(error)) => Err(error),
         }
@@ -104,11 +112,14 @@ impl Engine {
             }
             if after.locale.currency != before.locale.currency && !state.catalogue.live().is_empty()
             {
-                return Err(EngineError::InUse { by: "catalogue".to_owned() });
+                return Err(EngineError::InUse {
+                    by: "catalogue".to_owned(),
+                });
             }
             Ok((after, (*state.goods).clone()))
         };
-        self.change_market(intent, "market.edit", id, known, &edit, render).await
+        self.change_market(intent, "market.edit", id, known, &edit, render)
+            .await
     }
 
     /// Declares how an attribute is to be read from now on. Values that do not fit the new type
@@ -126,17 +137,24 @@ impl Engine {
     ) -> Result<Written<Arc<Market>>, EngineError> {
         let change = |state: &MarketState| {
             let standing = state.catalogue.schema().get(attr.as_str());
-            let standing = standing
-                .ok_or_else(|| EngineError::NotFound { what: "attribute", id: attr.to_string() })?;
+            let standing = standing.ok_or_else(|| EngineError::NotFound {
+                what: "attribute",
+                id: attr.to_string(),
+            })?;
             let declaration = edit.apply(attr, standing)?;
             let mut goods = (*state.goods).clone();
-            goods.attributes.retain(|declared| declared.attr != attr.as_str());
+            goods
+                .attributes
+                .retain(|declared| declared.attr != attr.as_str());
             goods.attributes.push(declared_v1(attr, declaration));
-            goods.attributes.sort_by(|left, right| left.attr.cmp(&right.attr));
+            goods
+                .attributes
+                .sort_by(|left, right| left.attr.cmp(&right.attr));
             Ok(((*state.market.value).clone(), goods))
         };
         let known = Known::Any;
-        self.change_market(intent, "attribute.edit", id, known, &change, render).await
+        self.change_market(intent, "attribute.edit", id, known, &change, render)
+            .await
     }
 
     /// The caller's markets, by key.
@@ -146,7 +164,10 @@ impl Engine {
     pub fn markets(&self, principal: &Principal) -> Result<Vec<Arc<MarketState>>, EngineError> {
         principal.may(Verb::ReadCatalogue, &Object::Anywhere)?;
         let snapshot = self.snapshot();
-        let own = snapshot.markets.iter().filter(|(id, _)| principal.markets.holds(id));
+        let own = snapshot
+            .markets
+            .iter()
+            .filter(|(id, _)| principal.markets.holds(id));
         Ok(own.map(|(_, state)| Arc::clone(state)).collect())
     }
 
@@ -172,7 +193,11 @@ impl Engine {
         change: &(dyn Fn(&MarketState) -> Result<(Market, GoodsV1), EngineError> + Send + Sync),
         render: RenderMarket<'_>,
     ) -> Result<Written<Arc<Market>>, EngineError> {
-        let verb = if action == "market.edit" { Verb::WriteMarkets } else { Verb::Import };
+        let verb = if action == "market.edit" {
+            Verb::WriteMarkets
+        } else {
+            Verb::Import
+        };
         intent.principal.may(verb, &Object::Market(id))?;
         let _turn = self.begin(intent)?;
         if let Some((answer, revision)) = self.replay(intent).await? {
@@ -184,8 +209,13 @@ impl Engine {
             known.check(state.market.revision)?;
             let (market, goods) = change(&state)?;
             let object = key::market(id);
-            let written = Change::put(action, object.clone(), &MarketV1::new(&market, goods), self.now())?
-                .guard(object, Expected::At(state.market.revision));
+            let written = Change::put(
+                action,
+                object.clone(),
+                &MarketV1::new(&market, goods),
+                self.now(),
+            )?
+            .guard(object, Expected::At(state.market.revision));
             let answer = intent.idempotency.map(|_| render(&market));
             match self.commit(intent, written, answer.as_ref()).await {
                 Ok(revision) => return Ok(Written::Now(Arc::new(market), revision)),
@@ -207,8 +237,14 @@ impl AttributeEdit {
         let fixed = is_built_in(attr.as_str());
         let moved = [
             ("/type", self.kind.is_some_and(|kind| kind != standing.kind)),
-            ("/level", self.level.is_some_and(|level| level != standing.level)),
-            ("/multi", self.multi.is_some_and(|multi| multi != standing.multi)),
+            (
+                "/level",
+                self.level.is_some_and(|level| level != standing.level),
+            ),
+            (
+                "/multi",
+                self.multi.is_some_and(|multi| multi != standing.multi),
+            ),
         ];
         for (pointer, _) in moved.into_iter().filter(|(_, moved)| fixed && *moved) {
             complaints.add(pointer, Fault::ReadOnly);
@@ -220,7 +256,9 @@ impl AttributeEdit {
             facet: self.facet.unwrap_or(standing.facet),
             search: self.search.unwrap_or(standing.search),
         };
-        complaints.finish(Some(declaration)).map_err(EngineError::Invalid)
+        complaints
+            .finish(Some(declaration))
+            .map_err(EngineError::Invalid)
     }
 }
 
@@ -239,7 +277,9 @@ pub(in crate::engine) fn declared_v1(attr: &Attr, declaration: Declaration) -> D
 /// The stored forms of all that a catalogue has declared or inferred.
 pub(in crate::engine) fn declared_of(catalogue: &Catalogue) -> Vec<DeclaredV1> {
     let declared = catalogue.schema().declared().iter();
-    declared.map(|(attr, declaration)| declared_v1(attr, *declaration)).collect()
+    declared
+        .map(|(attr, declaration)| declared_v1(attr, *declaration))
+        .collect()
 }
 
 /// A market of a snapshot; one that is not there is as forbidden as one out of scope.

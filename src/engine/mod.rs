@@ -27,7 +27,6 @@
 //! share of one sync, and the fold of what it touches: the rows of one promotion and one pass over
 //! the masks of its market.
 
-pub mod backups;
 pub mod browse;
 pub mod clock;
 pub mod commit;
@@ -36,9 +35,7 @@ pub mod error;
 mod fold;
 mod goods;
 mod harm;
-pub mod health;
 pub mod imports;
-pub mod jobs;
 pub mod keys;
 pub mod markets;
 pub mod pages;

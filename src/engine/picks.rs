@@ -118,12 +118,16 @@ impl Engine {
             let level = |row: Row| {
                 let view = &timed?.view;
                 let all = view.nodes().at(None);
-                let held = view.rank_of(row).map_or(SlotMask::EMPTY, |rank| view.slots_of(rank));
+                let held = view
+                    .rank_of(row)
+                    .map_or(SlotMask::EMPTY, |rank| view.slots_of(rank));
                 view.table().effective(held & all)
             };
             Ok(list_units(&promotion, catalogue, &today, &filter, &level))
         };
-        tokio::task::spawn_blocking(list).await.map_err(EngineError::internal)?
+        tokio::task::spawn_blocking(list)
+            .await
+            .map_err(EngineError::internal)?
     }
 
     /// Picks products by hand, many at once.
@@ -136,13 +140,19 @@ impl Engine {
         id: PromotionId,
         known: Known,
         order: &PickOrder,
-        render: &(dyn Fn(&PromotionView, &PickResult) -> crate::engine::commit::StoredAnswer + Send + Sync),
+        render: &(
+             dyn Fn(&PromotionView, &PickResult) -> crate::engine::commit::StoredAnswer
+                 + Send
+                 + Sync
+         ),
     ) -> Result<(Written<PromotionView>, PickResult), EngineError> {
         let result = Arc::new(std::sync::Mutex::new(PickResult::default()));
         let noted = Arc::clone(&result);
         let redraft = move |promotion: &Promotion| {
             let picked = pick(&self.snapshot(), promotion, order)?;
-            *noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = PickResult {
+            *noted
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner) = PickResult {
                 unique: picked.unique,
                 added: picked.added,
                 already: picked.already,
@@ -153,10 +163,15 @@ impl Engine {
             Ok(draft)
         };
         let read = |result: &std::sync::Mutex<PickResult>| {
-            result.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+            result
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .clone()
         };
         let rendered: Render<'_> = &|view| render(view, &read(&result));
-        let written = self.edit_promotion(intent, id, known, &redraft, rendered).await?;
+        let written = self
+            .edit_promotion(intent, id, known, &redraft, rendered)
+            .await?;
         let result = read(&result);
         Ok((written, result))
     }
@@ -167,17 +182,29 @@ fn pick(
     promotion: &Promotion,
     order: &PickOrder,
 ) -> Result<handpick::Imported, EngineError> {
-    let states = promotion.markets.iter().filter_map(|id| snapshot.markets.get(id));
+    let states = promotion
+        .markets
+        .iter()
+        .filter_map(|id| snapshot.markets.get(id));
     let states: Vec<_> = states.collect();
     let catalogues: Vec<&Catalogue> = states.iter().map(|state| &*state.catalogue).collect();
-    let max = states.iter().map(|state| state.market.value.handpick_import_max).min();
+    let max = states
+        .iter()
+        .map(|state| state.market.value.handpick_import_max)
+        .min();
     let max = max.unwrap_or(crate::domain::limits::HANDPICK_IMPORT_MAX);
     let import = match order.cross_market {
         true => handpick::import_cross_market,
         false => handpick::import,
     };
-    import(&promotion.selection, &order.keys, order.mode, max, &catalogues)
-        .map_err(EngineError::Invalid)
+    import(
+        &promotion.selection,
+        &order.keys,
+        order.mode,
+        max,
+        &catalogues,
+    )
+    .map_err(EngineError::Invalid)
 }
 
 fn list_units(
@@ -192,8 +219,10 @@ fn list_units(
         Some(UnitReason::Blocked) => blocked_rows(promotion, catalogue),
         _ => evaluate(selection, catalogue, today).iter().collect(),
     };
-    let mut keyed: Vec<(&str, Row)> =
-        rows.iter().map(|row| (catalogue.variant_key(*row).as_str(), *row)).collect();
+    let mut keyed: Vec<(&str, Row)> = rows
+        .iter()
+        .map(|row| (catalogue.variant_key(*row).as_str(), *row))
+        .collect();
     keyed.sort_unstable();
     let after = filter.after.as_deref();
     let mut units = Vec::new();
@@ -218,13 +247,19 @@ fn list_units(
             in_stock: catalogue.variant_record(row).in_stock(),
         });
     }
-    Units { units, counts: counts(selection, catalogue, today), has_more }
+    Units {
+        units,
+        counts: counts(selection, catalogue, today),
+        has_more,
+    }
 }
 
 fn blocked_rows(promotion: &Promotion, catalogue: &Catalogue) -> Vec<Row> {
     let keys = promotion.selection.blocked().iter();
     let products = keys.filter_map(|key| catalogue.find_product(key.as_str()));
-    products.flat_map(|product| catalogue.rows_of_product(product).iter().copied()).collect()
+    products
+        .flat_map(|product| catalogue.rows_of_product(product).iter().copied())
+        .collect()
 }
 
 fn fits(reason: UnitReason, why: &Why) -> bool {

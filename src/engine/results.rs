@@ -8,7 +8,7 @@ use crate::catalogue::change::Counts;
 use crate::catalogue::warning::Warning;
 use crate::domain::id::{ImportId, MarketId};
 use crate::domain::time::{DAY_MS, Timestamp};
-use crate::engine::commit::{Change, Intent, Missed, StoredAnswer, TRIES, Written};
+use crate::engine::commit::{Change, Intent, Missed, TRIES, Written};
 use crate::engine::error::{EngineError, RowError};
 use crate::engine::goods;
 use crate::engine::imports::{Checked, ImportOrder, Mode, Progress, RenderImport};
@@ -58,7 +58,10 @@ impl ImportState {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, name)| *name == text).map(|(state, _)| *state)
+        Self::ALL
+            .iter()
+            .find(|(_, name)| *name == text)
+            .map(|(state, _)| *state)
     }
 }
 
@@ -162,9 +165,11 @@ pub(in crate::engine) fn warnings_of(warnings: &[Warning]) -> Vec<ImportWarning>
                 ),
                 *count,
             ),
-            Warning::Loops(loops) => {
-                ("category-loops", format!("{} loops of categories were cut", loops.len()), loops.len())
-            }
+            Warning::Loops(loops) => (
+                "category-loops",
+                format!("{} loops of categories were cut", loops.len()),
+                loops.len(),
+            ),
             Warning::Misfits { attr, count, first } => (
                 "misfits",
                 format!(
@@ -179,7 +184,11 @@ pub(in crate::engine) fn warnings_of(warnings: &[Warning]) -> Vec<ImportWarning>
                 *count,
             ),
         };
-        ImportWarning { code: code.to_owned(), text, count: count as u64 }
+        ImportWarning {
+            code: code.to_owned(),
+            text,
+            count: count as u64,
+        }
     };
     warnings.iter().map(word).collect()
 }
@@ -205,11 +214,15 @@ impl Kept {
             rejected: stored.rejected,
             errors: stored.errors.iter().cloned().map(Into::into).collect(),
             n_errors: stored.n_errors,
-            warnings: stored.warnings.iter().map(|(code, text, count)| ImportWarning {
-                code: code.clone(),
-                text: text.clone(),
-                count: *count,
-            }).collect(),
+            warnings: stored
+                .warnings
+                .iter()
+                .map(|(code, text, count)| ImportWarning {
+                    code: code.clone(),
+                    text: text.clone(),
+                    count: *count,
+                })
+                .collect(),
             harms: stored.harms.clone(),
             revision: stored.revision,
             took_ms: stored.took_ms,
@@ -219,8 +232,20 @@ impl Kept {
 
 impl From<RowErrorV1> for RowError {
     fn from(stored: RowErrorV1) -> Self {
-        let RowErrorV1 { row, column, value, code, message } = stored;
-        Self { row, column, value, code, message }
+        let RowErrorV1 {
+            row,
+            column,
+            value,
+            code,
+            message,
+        } = stored;
+        Self {
+            row,
+            column,
+            value,
+            code,
+            message,
+        }
     }
 }
 
@@ -242,7 +267,10 @@ impl Engine {
         id: ImportId,
     ) -> Result<Option<Kept>, EngineError> {
         let value = self.trade().get(&key::import(id)).await?;
-        Ok(value.map(|value| ImportV1::open(&value)).transpose()?.map(Kept))
+        Ok(value
+            .map(|value| ImportV1::open(&value))
+            .transpose()?
+            .map(Kept))
     }
 
     /// Every fault of an import, by row.
@@ -255,16 +283,25 @@ impl Engine {
         id: ImportId,
     ) -> Result<Vec<RowError>, EngineError> {
         let result = self.import_result(principal, id).await?;
-        let all = self.kept_import(id).await?.and_then(|kept| kept.0.all_errors);
-        let Some(hash) = all else { return Ok(result.errors) };
+        let all = self
+            .kept_import(id)
+            .await?
+            .and_then(|kept| kept.0.all_errors);
+        let Some(hash) = all else {
+            return Ok(result.errors);
+        };
         let chunks = self.chunk_store();
         let read = move || -> Result<Vec<RowError>, EngineError> {
-            let bytes = chunks.get(&ChunkHash(hash)).map_err(EngineError::internal)?;
+            let bytes = chunks
+                .get(&ChunkHash(hash))
+                .map_err(EngineError::internal)?;
             let stored: Vec<RowErrorV1> =
                 codec::decode_chunk(&bytes).map_err(EngineError::internal)?;
             Ok(stored.into_iter().map(Into::into).collect())
         };
-        tokio::task::spawn_blocking(read).await.map_err(EngineError::internal)?
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(EngineError::internal)?
     }
 
     /// Makes checked goods visible, or says why not; keeps the result.
@@ -278,7 +315,8 @@ impl Engine {
         let mut result = checked.result.clone();
         if order.mode == Mode::Validate {
             result.state = ImportState::Valid;
-            self.keep_import(&result, &result.errors, Vec::new()).await?;
+            self.keep_import(&result, &result.errors, Vec::new())
+                .await?;
             let revision = checked.before.market.revision;
             return Ok(Written::Now(result, revision));
         }
@@ -287,7 +325,10 @@ impl Engine {
                 .map_err(EngineError::internal)?;
             self.keep_import(&result, &result.errors, upload).await?;
             let harms = result.harms.iter().map(|(_, text)| text.clone()).collect();
-            return Err(EngineError::ImportHarmful { import: result.id, harms });
+            return Err(EngineError::ImportHarmful {
+                import: result.id,
+                harms,
+            });
         }
         result.state = ImportState::Applied;
         self.apply_import(intent, checked, result, render).await
@@ -301,7 +342,9 @@ impl Engine {
         render: RenderImport,
     ) -> Result<Written<ImportResult>, EngineError> {
         let market = result.market.clone();
-        let Checked { before, imported, .. } = checked;
+        let Checked {
+            before, imported, ..
+        } = checked;
         let chunks = self.chunk_store();
         let (next, goods, base) = tokio::task::spawn_blocking({
             let before = Arc::clone(&before);
@@ -334,7 +377,8 @@ impl Engine {
             match self.commit(intent, change, answer.as_ref()).await {
                 Ok(revision) => {
                     result.revision = Some(revision.0);
-                    self.keep_import(&result, &result.errors, Vec::new()).await?;
+                    self.keep_import(&result, &result.errors, Vec::new())
+                        .await?;
                     return Ok(Written::Now(result, revision));
                 }
                 Err(Missed::Before) => return self.first_answer(intent).await,
@@ -366,7 +410,10 @@ impl Engine {
         }
         let before = market_state(&self.snapshot(), &result.market)?;
         if kept.0.base != base_of(&before.goods) {
-            return Err(EngineError::WrongState { state: "outdated", allowed: vec!["refused"] });
+            return Err(EngineError::WrongState {
+                state: "outdated",
+                allowed: vec!["refused"],
+            });
         }
         let chunks = self.chunk_store();
         let upload = kept.0.upload.clone();
@@ -376,8 +423,10 @@ impl Engine {
             let next: Catalogue = standing.catalogue.with(&changes);
             Ok::<_, goods::GoodsError>((next, changes))
         });
-        let (next, changes) =
-            next.await.map_err(EngineError::internal)?.map_err(EngineError::internal)?;
+        let (next, changes) = next
+            .await
+            .map_err(EngineError::internal)?
+            .map_err(EngineError::internal)?;
         let imported = crate::catalogue::change::Imported {
             next,
             changes,
@@ -386,7 +435,11 @@ impl Engine {
             counts: Counts::default(),
         };
         result.state = ImportState::Applied;
-        let checked = Checked { before, imported, result: result.clone() };
+        let checked = Checked {
+            before,
+            imported,
+            result: result.clone(),
+        };
         self.apply_import(intent, checked, result, render).await
     }
 
@@ -406,8 +459,13 @@ impl Engine {
         id: ImportId,
     ) -> Result<(ImportResult, Kept), EngineError> {
         let result = self.import_result(&intent.principal, id).await?;
-        intent.principal.may(Verb::Import, &Object::Market(&result.market))?;
-        let kept = self.kept_import(id).await?.filter(|kept| !kept.0.upload.is_empty());
+        intent
+            .principal
+            .may(Verb::Import, &Object::Market(&result.market))?;
+        let kept = self
+            .kept_import(id)
+            .await?
+            .filter(|kept| !kept.0.upload.is_empty());
         let kept = kept.filter(|kept| self.now() < Timestamp(kept.0.kept_until));
         match kept {
             Some(kept) if result.state == ImportState::Refused => Ok((result, kept)),
@@ -436,11 +494,18 @@ impl Engine {
                 let bytes = codec::encode_chunk(&stored).map_err(EngineError::internal)?;
                 chunks.put(&bytes).map_err(EngineError::internal)
             };
-            let hash = tokio::task::spawn_blocking(put).await.map_err(EngineError::internal)??;
+            let hash = tokio::task::spawn_blocking(put)
+                .await
+                .map_err(EngineError::internal)??;
             form.all_errors = Some(hash.0);
         }
         let payload = codec::encode(&form).map_err(EngineError::internal)?;
-        let write = Write::put(key::import(result.id), ImportV1::KIND, ImportV1::SCHEMA, &payload);
+        let write = Write::put(
+            key::import(result.id),
+            ImportV1::KIND,
+            ImportV1::SCHEMA,
+            &payload,
+        );
         let write = write.map_err(EngineError::internal)?;
         let commit = Commit::new(self.entropy().commit_id(), self.now(), vec![write]);
         self.trade().commit(commit).await?;
@@ -477,7 +542,11 @@ fn form_of(result: &ImportResult, now: Timestamp, upload: Vec<[u8; 32]>) -> Impo
             .collect(),
         harms: result.harms.clone(),
         revision: result.revision,
-        kept_until: if upload.is_empty() { 0 } else { now.plus_ms(DAY_MS).0 },
+        kept_until: if upload.is_empty() {
+            0
+        } else {
+            now.plus_ms(DAY_MS).0
+        },
         upload,
         base: (0, 0),
     }
@@ -485,7 +554,10 @@ fn form_of(result: &ImportResult, now: Timestamp, upload: Vec<[u8; 32]>) -> Impo
 
 /// Which goods these are: they change with every import that changes something.
 fn base_of(goods: &GoodsV1) -> (u64, u32) {
-    (goods.generation, u32::try_from(goods.deltas.len()).unwrap_or(u32::MAX))
+    (
+        goods.generation,
+        u32::try_from(goods.deltas.len()).unwrap_or(u32::MAX),
+    )
 }
 
 fn order_of(result: &ImportResult) -> ImportOrder {
