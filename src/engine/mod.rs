@@ -13,7 +13,7 @@
 //! - [`clock`], [`entropy`], [`seal`]: time, chance, sealed tokens
 //! - [`commit`]: the one door for writes; [`fold`]: changes → the next [`snapshot`], through
 //!   [`view`] and [`goods`]
-//! - [`rank`]: a search panel asks for a page; [`pages`] counts it
+//! - [`rank`]: a search panel asks for a page; [`pages`] counts it, [`idle`] explains what is not there
 //! - [`promotions`], [`picks`]: what merchandisers decide, and what it holds
 //! - [`markets`], [`imports`] and their [`results`], [`browse`]: shop fronts, feeds, looking around in the goods
 //! - [`keys`]: who may come in; [`health`], [`jobs`], [`backups`]: keeping it running
@@ -35,6 +35,7 @@ pub mod error;
 mod fold;
 mod goods;
 mod harm;
+pub mod idle;
 pub mod imports;
 pub mod keys;
 #[cfg(test)]

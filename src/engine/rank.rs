@@ -15,11 +15,12 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::row::{Row, RowSet};
 use crate::catalogue::text::match_classes;
 use crate::domain::category::CategoryId;
-use crate::domain::complaint::{Complaints, Fault};
+use crate::domain::complaint::{Complaint, Complaints, Fault};
 use crate::domain::id::{MarketId, Panel, PromotionId, SessionKey, Shopper};
 use crate::domain::time::{Timestamp, Today};
 use crate::domain::value::ValueType;
 use crate::engine::error::EngineError;
+use crate::engine::idle::{Idle, idle_holders};
 use crate::engine::seal::{self, PageSeal, TicketMaker};
 use crate::engine::snapshot::{MarketState, Snapshot, TimedView};
 use crate::engine::start::Engine;
@@ -86,6 +87,8 @@ pub struct RankExtras {
     pub count: bool,
     /// Whether to say why.
     pub explain: bool,
+    /// What was wrong with the request before it became one; told with everything else.
+    pub faults: Vec<Complaint>,
 }
 
 /// How far an answer may be personal, and whether it counts.
@@ -147,6 +150,8 @@ pub struct RankAnswer {
     pub offset: u32,
     /// Why, item by item, if it was asked.
     pub explanations: Vec<Explanation>,
+    /// And what would hold it, were it not idle.
+    pub idle: Vec<Vec<Idle>>,
     /// Arms of the measured promotions, in order of their ids.
     pub arms: Vec<(PromotionId, Arm)>,
     /// What was odd.
@@ -196,14 +201,16 @@ impl Engine {
         for place in &page.skipped_primary {
             warnings.push(warning("primary-skipped", known_primary[*place].clone()));
         }
-        let explanations = match extras.explain {
-            true => page
-                .items
-                .iter()
-                .map(|item| explain(&timed.view, item.rank, allowed, withheld))
-                .collect(),
-            false => Vec::new(),
-        };
+        let (mut explanations, mut idle) = (Vec::new(), Vec::new());
+        if extras.explain {
+            let items = page.items.iter();
+            let why = items
+                .clone()
+                .map(|item| explain(&timed.view, item.rank, allowed, withheld));
+            explanations = why.collect();
+            let rows = items.map(|item| item.row).collect();
+            idle = idle_holders(Arc::clone(&snapshot), Arc::clone(&state), rows, at).await?;
+        }
         let arms = arms_of(&timed, withheld, digest.is_some() || request.arms.is_some());
         let offset = page.offset;
         let next_cursor = page.next.as_ref().map(|position| {
@@ -239,6 +246,7 @@ impl Engine {
             page,
             offset,
             explanations,
+            idle,
             arms,
             warnings,
             tickets,
@@ -438,7 +446,7 @@ fn read_query(
     at: Timestamp,
     warnings: &mut Vec<RankWarning>,
 ) -> Result<(Query, Vec<String>), EngineError> {
-    let mut complaints = Complaints::new();
+    let mut complaints = Complaints::after(extras.faults.clone());
     let filter = read_filter(&request.filter, catalogue, &mut complaints);
     let sort = read_sort(&request.sort, catalogue, &mut complaints);
     let facets = request

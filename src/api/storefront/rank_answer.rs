@@ -5,6 +5,7 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::row::Row;
 use crate::domain::boost::BoostLevel;
 use crate::domain::id::RequestId;
+use crate::engine::idle::Idle;
 use crate::engine::rank::{RankAnswer, RankRequest, RankWarning};
 use crate::measurement::split::Arm;
 use crate::predicate::facts::Facts;
@@ -122,7 +123,8 @@ fn write_item(
         out.push(b'}');
     }
     if let Some(explanation) = answer.explanations.get(place) {
-        write_explanation(out, answer, item.row, explanation);
+        let idle = answer.idle.get(place).map_or(&[][..], Vec::as_slice);
+        write_explanation(out, answer, item.row, (explanation, idle));
     }
     out.push(b'}');
 }
@@ -148,7 +150,12 @@ fn write_field(out: &mut Vec<u8>, catalogue: &Catalogue, row: Row, attr: &Attr) 
     }
 }
 
-fn write_explanation(out: &mut Vec<u8>, answer: &RankAnswer, row: Row, why: &Explanation) {
+fn write_explanation(
+    out: &mut Vec<u8>,
+    answer: &RankAnswer,
+    row: Row,
+    (why, idle): (&Explanation, &[Idle]),
+) {
     let optional = |out: &mut Vec<u8>, number: Option<u32>| match number {
         Some(number) => integer(out, number),
         None => out.extend_from_slice(b"null"),
@@ -187,8 +194,8 @@ fn write_explanation(out: &mut Vec<u8>, answer: &RankAnswer, row: Row, why: &Exp
         let promotion = &answer.timed.promotions[usize::from(slot.0)].value;
         write_unused(out, &promotion.id.to_string(), &promotion.name, reason_word(*reason));
     }
-    for (promotion, reason) in answer.idle_holders(row) {
-        write_unused(out, &promotion.id.to_string(), &promotion.name, reason);
+    for (promotion, reason) in idle {
+        write_unused(out, &promotion.id.to_string(), &promotion.name, reason.as_str());
     }
     out.extend_from_slice(b"]}");
 }

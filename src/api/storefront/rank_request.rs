@@ -9,7 +9,7 @@ use crate::api::wire::rules::read_clause;
 use crate::api::wire::scalar;
 use crate::domain::category::CategoryId;
 use crate::domain::complaint::Fault;
-use crate::domain::id::{KEY_CHARS_MAX, MarketId, Panel, PromotionId, SessionKey, Shopper};
+use crate::domain::id::{GroupOfShoppers, KEY_CHARS_MAX, MarketId, Panel, PromotionId, SessionKey, Shopper};
 use crate::domain::time::Timestamp;
 use crate::engine::rank::{ForcedArms, RankExtras, RankRequest, UserContext, WrittenSort};
 use crate::measurement::split::Arm;
@@ -35,15 +35,16 @@ const FIELDS_MAX: usize = 50;
 /// What may be asked for beside the items.
 const INCLUDES: [&str; 3] = ["flags", "offers", "shelf_prices"];
 
-/// Reads a body.
-///
-/// # Errors
-/// All complaints at once.
-pub(crate) fn read(market: &MarketId, body: &Value) -> Read<(RankRequest, RankExtras)> {
-    let mut fields = Fields::of(body)?;
+/// Reads a body; what is wrong goes with the request.
+pub(crate) fn read(market: &MarketId, body: &Value) -> (RankRequest, RankExtras) {
+    let ((request, extras), faults) = Fields::gather(body, |fields| read_fields(market, fields));
+    (request, RankExtras { faults, ..extras })
+}
+
+fn read_fields(market: &MarketId, fields: &mut Fields<'_>) -> (RankRequest, RankExtras) {
     let session = fields.scalar("session_key", scalar::parsed(SessionKey::parse));
     let shopper = fields.scalar("customer_key", scalar::parsed(Shopper::parse));
-    fields.scalar("shopper_group", scalar::parsed(Shopper::parse));
+    fields.scalar("shopper_group", scalar::parsed(GroupOfShoppers::parse));
     let context = fields.scalar("user_context", scalar::parsed(parse_context));
     let context = context.unwrap_or(UserContext::Personalized);
     if context == UserContext::Anonymous {
@@ -107,27 +108,34 @@ pub(crate) fn read(market: &MarketId, body: &Value) -> Read<(RankRequest, RankEx
         cursor,
         count: count.unwrap_or(true),
         explain: explain.unwrap_or(false),
+        faults: Vec::new(),
     };
-    fields.finish(Some((request, extras)))
+    (request, extras)
 }
 
 /// The body that a GET's query stands for: `f.<attr>=v` is a clause, repeated values are
 /// alternatives, `f.<attr>.min` and `.max` are bounds, lists are separated by commas.
-pub(crate) fn body_of_query(pairs: &[(String, String)]) -> Value {
+///
+/// # Errors
+/// The name of a member that is there twice and cannot be.
+pub(crate) fn body_of_query(pairs: &[(String, String)]) -> Result<Value, &str> {
     let mut body = Map::new();
     let mut lists: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     let mut ranges: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for (name, value) in pairs {
-        match name.strip_prefix("f.") {
-            Some(filter) => match bound(filter) {
-                Some((attr, bound)) => {
-                    ranges.entry(attr).or_default().insert(bound.to_owned(), json!(value));
-                }
-                None => lists.entry(filter).or_default().push(json!(value)),
-            },
-            None => {
-                body.insert(name.clone(), typed(name, value));
+        let Some(filter) = name.strip_prefix("f.") else {
+            if body.insert(name.clone(), typed(name, value)).is_some() {
+                return Err(name);
             }
+            continue;
+        };
+        let Some((attr, bound)) = bound(filter) else {
+            lists.entry(filter).or_default().push(json!(value));
+            continue;
+        };
+        let range = ranges.entry(attr).or_default();
+        if range.insert(bound.to_owned(), json!(value)).is_some() {
+            return Err(name);
         }
     }
     let listed = lists.into_iter().map(|(attr, values)| json!({ "attr": attr, "in": values }));
@@ -136,10 +144,10 @@ pub(crate) fn body_of_query(pairs: &[(String, String)]) -> Value {
         Value::Object(range)
     });
     let clauses: Vec<Value> = listed.chain(ranged).collect();
-    if !clauses.is_empty() {
-        body.insert("filter".to_owned(), json!({ "all": clauses }));
+    if !clauses.is_empty() && body.insert("filter".to_owned(), json!({ "all": clauses })).is_some() {
+        return Err("filter");
     }
-    Value::Object(body)
+    Ok(Value::Object(body))
 }
 
 fn bound(filter: &str) -> Option<(&str, &'static str)> {
@@ -270,7 +278,7 @@ mod tests {
 
     #[track_caller]
     fn check(body: &Value, expected: &[(&str, &str)]) {
-        let complaints = read(&market(), body).err().unwrap_or_default();
+        let (_, RankExtras { faults: complaints, .. }) = read(&market(), body);
         let found: Vec<_> = complaints.iter().map(|c| (&*c.pointer, c.fault.code())).collect();
         assert_eq!(found, expected);
     }
@@ -335,7 +343,15 @@ mod tests {
                 { "attr": "price", "min": "10", "max": "20" },
             ] },
         });
-        assert_eq!(body_of_query(&pairs), expected);
+        assert_eq!(body_of_query(&pairs), Ok(expected.clone()));
         check(&expected, &[]);
+    }
+
+    #[test]
+    fn a_query_says_one_thing_of_a_field() {
+        for (name, again) in [("limit", "limit"), ("f.price.min", "f.price.min"), ("f.a", "filter")] {
+            let pairs = [name, again].map(|name| (name.to_owned(), "1".to_owned()));
+            assert_eq!(body_of_query(&pairs), Err(again));
+        }
     }
 }
