@@ -15,7 +15,7 @@
 //!   [`view`] and [`goods`]
 //! - [`rank`]: a search panel asks for a page; [`pages`] counts it
 //! - [`promotions`], [`picks`]: what merchandisers decide, and what it holds
-//! - [`markets`], [`imports`] and their [`results`], [`browse`]: shop fronts, feeds, looking around in the goods
+//! - [`markets`], [`mappings`], [`imports`] and their [`results`], [`browse`]: shop fronts, feeds, looking around in the goods
 //! - [`keys`]: who may come in; [`health`], [`jobs`], [`backups`]: keeping it running
 //! - [`error`]: what is refused
 //!
@@ -39,6 +39,7 @@ pub mod imports;
 pub mod keys;
 #[cfg(test)]
 mod laws;
+pub mod mappings;
 pub mod markets;
 pub mod pages;
 pub mod picks;

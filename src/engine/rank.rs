@@ -27,10 +27,13 @@ use crate::measurement::split::{Arm, SessionDigest};
 use crate::predicate::rule::{Attr, Rule};
 use crate::predicate::written::WrittenRule;
 use crate::promotion::slot::SlotMask;
+use crate::promotion::state::{State, state};
+use crate::promotion::terms::Promotion;
 use crate::ranking::cursor::Position;
 use crate::ranking::explain::{Explanation, explain};
 use crate::ranking::page::{Page, page};
 use crate::ranking::query::{FacetQuery, GroupBy, Query, SortKey};
+use crate::selection::compile::CompiledSelection;
 
 /// A page as asked for. `Hash` is its fingerprint: what a cursor is bound to.
 #[derive(Clone, Debug, Hash)]
@@ -155,6 +158,7 @@ pub struct RankAnswer {
     pub tickets: TicketMaker,
     /// Where the next page begins.
     pub next_cursor: Option<String>,
+    idle: Vec<Vec<(Arc<Promotion>, &'static str)>>,
 }
 
 impl Engine {
@@ -204,6 +208,12 @@ impl Engine {
                 .collect(),
             false => Vec::new(),
         };
+        let idle = if extras.explain {
+            let rows: Vec<Row> = page.items.iter().map(|item| item.row).collect();
+            idle_holders(&snapshot, &state.catalogue, &rows, at)
+        } else {
+            Vec::new()
+        };
         let arms = arms_of(&timed, withheld, digest.is_some() || request.arms.is_some());
         let offset = page.offset;
         let next_cursor = page.next.as_ref().map(|position| {
@@ -243,6 +253,7 @@ impl Engine {
             warnings,
             tickets,
             next_cursor,
+            idle,
         })
     }
 
@@ -300,6 +311,46 @@ impl Engine {
             Err(EngineError::BadCursor)
         }
     }
+}
+
+impl RankAnswer {
+    /// Promotions that hold the item at a place of the page and are not active in the view, with
+    /// the reason: `suspended`, or `period`. Archived ones are left out. Empty unless it was asked
+    /// to explain.
+    pub fn idle_holders(&self, place: usize) -> &[(Arc<Promotion>, &'static str)] {
+        self.idle.get(place).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// For each of `rows` the promotions that hold it without being active at `at`. Costs one reading
+/// of each such promotion's rules, and a look at a row for each of them.
+fn idle_holders(
+    snapshot: &Snapshot,
+    catalogue: &Catalogue,
+    rows: &[Row],
+    at: Timestamp,
+) -> Vec<Vec<(Arc<Promotion>, &'static str)>> {
+    let market = &catalogue.market().id;
+    let today = Today::at(at, &catalogue.locale().zone);
+    let mut holders = vec![Vec::new(); rows.len()];
+    for held in snapshot.promotions.values() {
+        let promotion = &held.value;
+        if !promotion.markets.contains(market) {
+            continue;
+        }
+        let reason = match state(promotion, at) {
+            State::Suspended => "suspended",
+            State::Scheduled | State::Ended => "period",
+            State::Active | State::Archived => continue,
+        };
+        let selection = CompiledSelection::new(&promotion.selection, catalogue, &today);
+        for (row, found) in rows.iter().zip(&mut holders) {
+            if selection.fits(*row) {
+                found.push((Arc::clone(promotion), reason));
+            }
+        }
+    }
+    holders
 }
 
 /// What a cursor carries.
