@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::store::chunk::memory::MemoryChunks;
 use crate::store::commit::FollowError;
 use crate::store::folded::Folded;
 use crate::store::ids::RecentIds;
@@ -25,14 +26,15 @@ pub fn open(store: StoreId) -> io::Result<Opened> {
     Memory::new(store).open()
 }
 
-/// The logs of a store in memory: what would be on disk.
+/// The logs and chunks of a store in memory: what would be on disk.
 #[derive(Clone, Debug)]
 pub struct Memory {
     logs: [MemoryLog; 3],
+    chunks: Arc<MemoryChunks>,
 }
 
 impl Memory {
-    /// Three empty logs.
+    /// Three empty logs, no chunks.
     pub fn new(store: StoreId) -> Self {
         let log = |space| MemoryLog {
             identity: Identity {
@@ -44,6 +46,7 @@ impl Memory {
         };
         Self {
             logs: Space::WITH_JOURNAL.map(log),
+            chunks: Arc::default(),
         }
     }
 
@@ -72,6 +75,7 @@ impl Memory {
             identity: self.logs[0].identity,
             generation: None,
             writers,
+            chunks: self.chunks.clone(),
             follower,
             report: Report::new(),
             lock: None,

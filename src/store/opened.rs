@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::store::chunk::ChunkStore;
 use crate::store::committer::Committer;
 use crate::store::disk::LockGuard;
 use crate::store::index::follower::{Follower, Progress};
@@ -38,6 +39,8 @@ pub struct Opened {
     pub trade: SpaceStore,
     /// The event log; it has no keys.
     pub events: SpaceStore,
+    /// What is too large for a value, by hash.
+    pub chunks: Arc<dyn ChunkStore>,
     /// Where it lives; `None` in memory.
     pub generation: Option<Generation>,
     /// What the start found and mended.
@@ -86,6 +89,7 @@ impl Opened {
             config,
             trade,
             events,
+            chunks: raised.chunks,
             generation: raised.generation,
             report: raised.report,
             identity: raised.identity,

@@ -6,6 +6,7 @@ use std::io;
 use serde_json::Value as Json;
 
 use crate::domain::time::Timestamp;
+use crate::store::chunk::ChunkHash;
 use crate::store::codec::{CodecError, Kind};
 use crate::store::commit::FollowError;
 use crate::store::journal::frame::Frame;
@@ -125,6 +126,12 @@ pub trait Backups: Send + Sync + fmt::Debug {
         point: &BackupPoint,
         records: &mut dyn Iterator<Item = (Key, Vec<u8>)>,
     ) -> io::Result<()>;
+
+    /// The content of a chunk, checked against its name; `None` if no whole copy is there.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn chunk(&self, hash: &ChunkHash) -> io::Result<Option<Vec<u8>>>;
 }
 
 /// No backups at all.
@@ -146,5 +153,9 @@ impl Backups for NoBackups {
         _: &mut dyn Iterator<Item = (Key, Vec<u8>)>,
     ) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn chunk(&self, _: &ChunkHash) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
     }
 }

@@ -21,20 +21,15 @@ use crate::telemetry::series::{
 /// Media type of [`Metrics::encode`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Whether a row of an import was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RowFate {
-    /// It was applied, or would have been.
-    Taken,
-    /// It was wrong.
-    Rejected,
-}
-
 /// Counts of this process; clones count into the same series.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     /// Commits, reads and checks that the store failed, and damage found in it.
     pub store_errors: Counter,
+    /// Rows of imports that were read.
+    pub import_rows: Counter,
+    /// Rows of imports that were wrong, out of those read.
+    pub import_rows_rejected: Counter,
     /// Page events that found the queue full.
     pub dropped_page_events: Counter,
     /// Open connections.
@@ -43,8 +38,6 @@ pub struct Metrics {
     pub accept_failures: Counter,
     /// Requests that panicked and were answered with 500.
     pub panics_caught: Counter,
-    rows_taken: Counter,
-    rows_rejected: Counter,
     recovered: ByName<Counter>,
     refused: ByName<Counter>,
     routes: ByName<Answers>,
@@ -70,14 +63,6 @@ impl Metrics {
     /// Steps of the recovery ladder that changed something.
     pub fn store_recovered(&self, step: &'static str) -> Counter {
         self.recovered.of(step)
-    }
-
-    /// Rows of imports.
-    pub fn import_rows(&self, fate: RowFate) -> &Counter {
-        match fate {
-            RowFate::Taken => &self.rows_taken,
-            RowFate::Rejected => &self.rows_rejected,
-        }
     }
 
     /// All metrics as `OpenMetrics` text, ages as of `now`.
@@ -123,8 +108,16 @@ impl Collector for Scrape {
         )?;
         page.snapshots(&markets, self.now)?;
         page.answers(&own.routes.all())?;
-        let rows = [("rejected", &own.rows_rejected), ("taken", &own.rows_taken)];
-        page.counts(("import_rows", "Rows of imports"), ("fate", &rows))?;
+        page.count(
+            "import_rows",
+            "Rows of imports that were read",
+            &own.import_rows,
+        )?;
+        page.count(
+            "import_rows_rejected",
+            "Rows of imports that were wrong",
+            &own.import_rows_rejected,
+        )?;
         let refused = own.refused.all();
         let refused: Vec<_> = refused
             .iter()
@@ -284,7 +277,7 @@ mod tests {
         metrics.route("/v1/markets/{m}/rank").answered(429);
         metrics.refused("overloaded").inc();
         metrics.store_recovered("index-dropped").inc();
-        metrics.import_rows(RowFate::Taken).inc_by(400);
+        metrics.import_rows.inc_by(400);
         metrics.store_errors.inc();
         let open = metrics.connections.hold();
         let text = metrics.encode(Timestamp(3_500));
@@ -304,8 +297,8 @@ mod tests {
             "endcap_answers_total{route=\"/v1/markets/{m}/rank\",status=\"429\"} 1",
             "endcap_refused_total{reason=\"overloaded\"} 1",
             "endcap_store_recovered_total{step=\"index-dropped\"} 1",
-            "endcap_import_rows_total{fate=\"taken\"} 400",
-            "endcap_import_rows_total{fate=\"rejected\"} 0",
+            "endcap_import_rows_total 400",
+            "endcap_import_rows_rejected_total 0",
             "endcap_store_errors_total 1",
             "endcap_dropped_page_events_total 0",
             "endcap_connections 1",
@@ -326,7 +319,7 @@ mod tests {
             .filter(|line| line.starts_with("# TYPE"))
             .collect();
         let distinct: std::collections::BTreeSet<_> = titles.iter().collect();
-        assert_eq!((titles.len(), distinct.len()), (13, 13), "{text}");
+        assert_eq!((titles.len(), distinct.len()), (14, 14), "{text}");
         for word in ["key=", "session=", "shopper=", "customer="] {
             assert!(!text.contains(word));
         }

@@ -1,6 +1,10 @@
 //! One list of cases over every kind of store: in memory, embedded, embedded over a disk that
 //! can be made to fail.
 
+use std::collections::BTreeSet;
+
+use endcap::domain::time::Timestamp;
+use endcap::store::chunk::{ChunkError, ChunkHash, KEPT_MS, Retained};
 use endcap::store::commit::{COMMIT_BYTES_MAX, CommitError, Expected, FollowError, WRITES_MAX};
 use endcap::store::commit::{Purpose, Write};
 use endcap::store::key::Key;
@@ -59,6 +63,11 @@ cases! {
     a_commit_without_writes_takes_a_revision,
     a_guard_sees_earlier_commits_of_its_group,
     health_says_what_is_done,
+    a_chunk_put_twice_is_one,
+    an_absent_chunk_is_missing,
+    chunks_outlive_a_restart,
+    chunks_that_nobody_names_go_after_an_hour,
+    a_put_begins_the_hour_anew,
 }
 
 fn run<F>(rig: Rig, case: impl FnOnce(Rig) -> F)
@@ -759,6 +768,73 @@ async fn health_says_what_is_done(rig: Rig) {
     assert_eq!((health.mode, health.revision), (Mode::Ok, at(2)));
     assert!(health.repairs.is_empty(), "{:?}", health.repairs);
     assert!(health.lag().is_some());
+}
+
+async fn a_chunk_put_twice_is_one(rig: Rig) {
+    let store = rig.open();
+    let content = noise(100_000);
+    let hash = store.chunks.put(&content).unwrap();
+    assert_eq!(hash, ChunkHash::of(&content));
+    assert_eq!(store.chunks.put(&content).unwrap(), hash);
+    assert_eq!(store.chunks.put(b"").unwrap(), ChunkHash::of(b""));
+    assert_eq!(store.chunks.hashes().unwrap().len(), 2);
+    assert_eq!(store.chunks.get(&hash).unwrap(), content);
+    assert_eq!(store.chunks.get(&ChunkHash::of(b"")).unwrap(), b"");
+}
+
+async fn an_absent_chunk_is_missing(rig: Rig) {
+    let store = rig.open();
+    store.chunks.put(b"there").unwrap();
+    let absent = ChunkHash::of(b"not there");
+    let refused = store.chunks.get(&absent);
+    assert!(matches!(refused, Err(ChunkError::Missing { hash }) if hash == absent));
+}
+
+async fn chunks_outlive_a_restart(rig: Rig) {
+    let store = rig.open();
+    let hash = store.chunks.put(b"content").unwrap();
+    drop(store);
+    let store = rig.open();
+    assert_eq!(store.chunks.get(&hash).unwrap(), b"content");
+    assert_eq!(store.chunks.put(b"content").unwrap(), hash);
+}
+
+async fn chunks_that_nobody_names_go_after_an_hour(rig: Rig) {
+    let store = rig.open();
+    let [a, b] = [b"a", b"b"].map(|content| store.chunks.put(content).unwrap());
+    let live = BTreeSet::from([a]);
+    let retain = |ms| store.chunks.retain(&live, Timestamp(ms)).unwrap();
+    let counts = |live, waiting, forgotten| Retained {
+        live,
+        waiting,
+        forgotten,
+    };
+    assert_eq!(retain(5), counts(1, 1, 0));
+    assert_eq!(retain(5 + KEPT_MS - 1), counts(1, 1, 0));
+    assert!(store.chunks.get(&b).is_ok());
+    assert_eq!(retain(5 + KEPT_MS), counts(1, 0, 1));
+    assert!(matches!(
+        store.chunks.get(&b),
+        Err(ChunkError::Missing { .. })
+    ));
+    assert_eq!(store.chunks.hashes().unwrap(), live);
+    assert_eq!(store.chunks.put(b"b").unwrap(), b);
+    assert!(store.chunks.get(&b).is_ok());
+}
+
+async fn a_put_begins_the_hour_anew(rig: Rig) {
+    let store = rig.open();
+    let hash = store.chunks.put(b"a").unwrap();
+    let retain = |ms| {
+        let retained = store.chunks.retain(&BTreeSet::new(), Timestamp(ms));
+        retained.unwrap().forgotten
+    };
+    assert_eq!(retain(0), 0);
+    store.chunks.put(b"a").unwrap();
+    assert_eq!(retain(KEPT_MS), 0);
+    assert_eq!(retain(2 * KEPT_MS - 1), 0);
+    assert_eq!(store.chunks.get(&hash).unwrap(), b"a");
+    assert_eq!(retain(2 * KEPT_MS), 1);
 }
 
 /// A store over a disk that fails on demand, with one commit made.

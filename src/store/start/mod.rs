@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
 use crate::domain::time::Timestamp;
+use crate::store::chunk::ChunkStore;
+use crate::store::chunk::files::{ChunkFiles, DiskChunks};
 use crate::store::codec::Kind;
 use crate::store::disk::{Disk, LockGuard, RealDisk};
 use crate::store::index::follower::{Follower, Progress};
@@ -218,6 +220,8 @@ pub struct Raised {
     pub generation: Option<Generation>,
     /// Writers of `config`, `trade` and `events`.
     pub writers: [Writer; 3],
+    /// What is too large for a value.
+    pub chunks: Arc<dyn ChunkStore>,
     /// The index follower of `config` and `trade`.
     pub follower: Follower,
     /// What was found and mended.
@@ -226,10 +230,24 @@ pub struct Raised {
     pub lock: Option<LockGuard>,
 }
 
-/// Opens a store with its threads.
+/// Opens a store with its threads: the one way to an embedded store. The store in memory is opened
+/// by [`memory::open`](crate::store::memory::open).
+///
+/// An empty or absent directory becomes a fresh store. What `report` of the opened store says
+/// decides about readiness: `Whole` and `Repaired` take writes, `Older` only reads. A full disk
+/// opens read-only and takes writes once there is room. Blocks until all hot keys are in memory:
+/// some seconds for a million of them.
+///
+/// ```text
+/// let settings = Settings::in_dir(Path::new("data"));
+/// let parts = Parts::real(&settings, backups, entropy, forms, clock.now());
+/// let store = start::open(&settings, &parts)?;
+/// store.config.commit(commit).await?;      // and .folded(), .get(&key).await, .follow(revision)
+/// let hash = store.chunks.put(&content)?;  // blocks
+/// ```
 ///
 /// # Errors
-/// See [`StartError`].
+/// See [`StartError`]; nothing was changed.
 pub fn open(settings: &Settings, parts: &Parts) -> Result<Opened, StartError> {
     let raised = raise(settings, parts)?;
     let pace = Pace {
@@ -335,10 +353,13 @@ fn assemble(
     if adopted || n_records <= REBUILD_AT_ONCE_MAX {
         while follower.step() == Progress::Behind {}
     }
+    let files = ChunkFiles::new(opening.parts.disk.clone(), opening.generation.chunks());
+    let backups = opening.parts.backups.clone();
     Raised {
         identity,
         generation: Some(opening.generation.clone()),
         writers,
+        chunks: Arc::new(DiskChunks::new(files, opening.gauge.clone(), backups)),
         follower,
         report,
         lock: None,
