@@ -20,7 +20,7 @@ use crate::engine::snapshot::{Held, MarketState, Secrets, Snapshot};
 use crate::engine::start::Engine;
 use crate::engine::view::{self, Goods, Sets};
 use crate::promotion::terms::Promotion;
-use crate::ranking::build::RankBase;
+use crate::ranking::base::RankBase;
 use crate::record::access::KeyV1;
 use crate::record::desk::{CalendarV1, MetaV1};
 use crate::record::import::MappingV1;

@@ -37,6 +37,8 @@ mod goods;
 mod harm;
 pub mod imports;
 pub mod keys;
+#[cfg(test)]
+mod laws;
 pub mod markets;
 pub mod pages;
 pub mod picks;

@@ -15,7 +15,7 @@ use crate::engine::imports::{Checked, ImportOrder, Mode, Progress, RenderImport}
 use crate::engine::markets::market_state;
 use crate::engine::start::Engine;
 use crate::feed::{Format, Kind};
-use crate::ranking::build::RankBase;
+use crate::ranking::base::RankBase;
 use crate::record::Stored;
 use crate::record::import::{ImportV1, RowErrorV1};
 use crate::record::key;

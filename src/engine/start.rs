@@ -22,7 +22,7 @@ use crate::engine::imports::Progress;
 use crate::engine::pages::Pages;
 use crate::engine::snapshot::{MarketState, Snapshot, TimedView};
 use crate::engine::view::{self, Goods};
-use crate::ranking::build::RankBase;
+use crate::ranking::base::RankBase;
 use crate::record::Stored;
 use crate::record::desk::MetaV1;
 use crate::record::key;

@@ -20,7 +20,8 @@ use crate::promotion::restriction;
 use crate::promotion::slot::SlotTable;
 use crate::promotion::state::{State, state};
 use crate::promotion::terms::Promotion;
-use crate::ranking::build::{MarketView, RankBase};
+use crate::ranking::base::RankBase;
+use crate::ranking::build::MarketView;
 use crate::selection::evaluate::evaluate;
 
 /// Rows of promotions by id, to be used again while nothing they depend on changes.
