@@ -46,6 +46,7 @@ pub struct GoodsV1 {
 }
 
 /// A declared attribute.
+#[expect(clippy::struct_excessive_bools, reason = "a frozen layout")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeclaredV1 {
     /// Its name.
