@@ -9,6 +9,7 @@ use crate::domain::id::{ImportId, MarketId};
 use crate::domain::time::Timestamp;
 use crate::record::RecordError;
 use crate::store::commit::CommitError;
+use crate::store::shared::Rebuilding;
 
 /// Why a use case did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -100,11 +101,11 @@ pub enum EngineError {
         /// The first 100 errors.
         errors: Vec<RowError>,
     },
-    /// The feed cannot be read at all.
-    #[error("{why}")]
-    BadFeed {
-        /// What is wrong with it.
-        why: String,
+    /// The unpacked body is too long.
+    #[error("the body is longer than {limit_bytes} bytes")]
+    BodyTooLarge {
+        /// Most bytes.
+        limit_bytes: u64,
     },
     /// The caller saw another revision.
     #[error("the object has changed; it is at revision {current}")]
@@ -171,7 +172,9 @@ impl EngineError {
     /// An object that is too large to be stored.
     pub fn too_large(have: usize) -> Self {
         let max = crate::store::commit::COMMIT_BYTES_MAX;
-        Self::Invalid(vec![crate::domain::complaint::Fault::TooLong { have, max }.at("")])
+        Self::Invalid(vec![
+            crate::domain::complaint::Fault::TooLong { have, max }.at(""),
+        ])
     }
 }
 
@@ -187,14 +190,20 @@ impl From<Refusal> for EngineError {
 impl From<CommitError> for EngineError {
     fn from(error: CommitError) -> Self {
         match error {
-            CommitError::Conflict { current, .. } => {
-                Self::StaleRevision { current: current.map_or(0, |revision| revision.0) }
-            }
+            CommitError::Conflict { current, .. } => Self::StaleRevision {
+                current: current.map_or(0, |revision| revision.0),
+            },
             CommitError::AlreadyDone(_) | CommitError::Unknown => Self::OutcomeUnknown,
             CommitError::Full => Self::StorageFull,
             CommitError::ReadOnly => Self::StoreUnavailable,
             CommitError::TooLarge { have, .. } => Self::too_large(have),
         }
+    }
+}
+
+impl From<Rebuilding> for EngineError {
+    fn from(_: Rebuilding) -> Self {
+        Self::StoreUnavailable
     }
 }
 
@@ -205,5 +214,9 @@ impl From<RecordError> for EngineError {
 }
 
 fn count(n: usize) -> String {
-    if n == 1 { "1 field".to_owned() } else { format!("{n} fields") }
+    if n == 1 {
+        "1 field".to_owned()
+    } else {
+        format!("{n} fields")
+    }
 }

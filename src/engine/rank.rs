@@ -11,18 +11,18 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::access::may::{Object, Verb};
 use crate::access::principal::Principal;
+use crate::catalogue::Catalogue;
 use crate::catalogue::row::{Row, RowSet};
 use crate::catalogue::text::match_classes;
-use crate::catalogue::Catalogue;
 use crate::domain::category::CategoryId;
 use crate::domain::complaint::{Complaints, Fault};
 use crate::domain::id::{MarketId, Panel, PromotionId, SessionKey, Shopper};
 use crate::domain::time::{Timestamp, Today};
 use crate::domain::value::ValueType;
-use crate::engine::Engine;
 use crate::engine::error::EngineError;
 use crate::engine::seal::{self, PageSeal, TicketMaker};
 use crate::engine::snapshot::{MarketState, Snapshot, TimedView};
+use crate::engine::start::Engine;
 use crate::measurement::split::{Arm, SessionDigest};
 use crate::predicate::rule::{Attr, Rule};
 use crate::predicate::written::WrittenRule;
@@ -178,17 +178,23 @@ impl Engine {
         };
         let (snapshot, state, timed, at) = self.read_at(request, resumed.as_ref(), now).await?;
         let mut warnings = Vec::new();
-        let digest = request.session.as_ref().map(|session| snapshot.secrets.split.digest(session));
-        let node = request.category.as_ref().map(|id| state.catalogue.graph().find(id.as_str()));
+        let digest = request
+            .session
+            .as_ref()
+            .map(|session| snapshot.secrets.split.digest(session));
+        let node = request
+            .category
+            .as_ref()
+            .map(|id| state.catalogue.graph().find(id.as_str()));
         let withheld = withheld(&timed, digest, request.arms.as_ref(), &mut warnings);
         let allowed = timed.view.nodes().at(node.flatten());
         let mask = allowed & !withheld;
-        let mut query = read_query(request, extras, &state.catalogue, at, &mut warnings)?;
+        let (mut query, known_primary) =
+            read_query(request, extras, &state.catalogue, at, &mut warnings)?;
         query.from = resumed.map(|resumed| resumed.position);
         let page = page(&timed.view, &query, mask);
-        if 0 < page.unknown_candidates {
-            let n_unknown = page.unknown_candidates;
-            warnings.push(warning("unknown-candidates", format!("{n_unknown} keys are not known")));
+        for place in &page.skipped_primary {
+            warnings.push(warning("primary-skipped", known_primary[*place].clone()));
         }
         let explanations = match extras.explain {
             true => page
@@ -201,22 +207,43 @@ impl Engine {
         let arms = arms_of(&timed, withheld, digest.is_some() || request.arms.is_some());
         let offset = page.offset;
         let next_cursor = page.next.as_ref().map(|position| {
-            let cursor = Cursor { revision: snapshot.revision.0, at, fingerprint, position: position.clone() };
+            let cursor = Cursor {
+                revision: snapshot.revision.0,
+                at,
+                fingerprint,
+                position: position.clone(),
+            };
             seal::seal_cursor(&snapshot.secrets.cursor, &cursor.to_bytes())
         });
-        let tickets = TicketMaker::new(&snapshot.secrets.ticket, &PageSeal {
-            market: request.market.clone(),
-            snapshot: snapshot.revision.0,
-            panel: panel_hash(request.panel.as_ref()),
-            issued: now,
-            session: digest.map_or([0; 16], SessionDigest::to_bytes),
-        });
-        let counts = extras.count && request.context != UserContext::Synthetic
-            && request.at.is_none() && request.arms.is_none();
+        let tickets = TicketMaker::new(
+            &snapshot.secrets.ticket,
+            &PageSeal {
+                market: request.market.clone(),
+                snapshot: snapshot.revision.0,
+                panel: panel_hash(request.panel.as_ref()),
+                issued: now,
+                session: digest.map_or([0; 16], SessionDigest::to_bytes),
+            },
+        );
+        let counts = extras.count
+            && request.context != UserContext::Synthetic
+            && request.at.is_none()
+            && request.arms.is_none();
         if counts {
             self.pages().offer(page.items.len());
         }
-        Ok(RankAnswer { snapshot, state, timed, page, offset, explanations, arms, warnings, tickets, next_cursor })
+        Ok(RankAnswer {
+            snapshot,
+            state,
+            timed,
+            page,
+            offset,
+            explanations,
+            arms,
+            warnings,
+            tickets,
+            next_cursor,
+        })
     }
 
     /// The snapshot, market, view and instant a request is answered from.
@@ -231,16 +258,28 @@ impl Engine {
             let (snapshot, state, timed) = pinned.ok_or(EngineError::SnapshotGone)?;
             return Ok((snapshot, state, timed, cursor.at));
         }
-        let forbidden = || EngineError::MarketForbidden { market: request.market.clone() };
+        let forbidden = || EngineError::MarketForbidden {
+            market: request.market.clone(),
+        };
         if let Some(at) = request.at {
             let snapshot = self.snapshot();
-            let state = Arc::clone(snapshot.markets.get(&request.market).ok_or_else(forbidden)?);
+            let state = Arc::clone(
+                snapshot
+                    .markets
+                    .get(&request.market)
+                    .ok_or_else(forbidden)?,
+            );
             let timed = self.view_of_instant(&snapshot, &state, at).await?;
             return Ok((snapshot, state, timed, at));
         }
         let mut snapshot = self.snapshot();
         for _ in 0..2 {
-            let state = Arc::clone(snapshot.markets.get(&request.market).ok_or_else(forbidden)?);
+            let state = Arc::clone(
+                snapshot
+                    .markets
+                    .get(&request.market)
+                    .ok_or_else(forbidden)?,
+            );
             if let Some(timed) = state.view_at(now).map(Arc::clone) {
                 return Ok((snapshot, state, timed, now));
             }
@@ -255,7 +294,11 @@ impl Engine {
         let bytes = seal::open_cursor(&snapshot.secrets.cursor, text)
             .map_err(|_| EngineError::BadCursor)?;
         let cursor = Cursor::from_bytes(&bytes).ok_or(EngineError::BadCursor)?;
-        if cursor.fingerprint == fingerprint { Ok(cursor) } else { Err(EngineError::BadCursor) }
+        if cursor.fingerprint == fingerprint {
+            Ok(cursor)
+        } else {
+            Err(EngineError::BadCursor)
+        }
     }
 }
 
@@ -331,7 +374,11 @@ fn withheld(
         None | Some(ForcedArms::Each(_)) => {}
         Some(ForcedArms::All(Arm::Shown)) => return SlotMask::EMPTY,
         Some(ForcedArms::All(Arm::Withheld)) => {
-            return timed.measured.iter().map(|measured| measured.slot).collect();
+            return timed
+                .measured
+                .iter()
+                .map(|measured| measured.slot)
+                .collect();
         }
     }
     let mut mask: SlotMask = match digest {
@@ -361,58 +408,99 @@ fn arms_of(timed: &TimedView, withheld: SlotMask, split: bool) -> Vec<(Promotion
     if !split {
         return Vec::new();
     }
-    let arm = |slot| if withheld.contains(slot) { Arm::Withheld } else { Arm::Shown };
+    let arm = |slot| {
+        if withheld.contains(slot) {
+            Arm::Withheld
+        } else {
+            Arm::Shown
+        }
+    };
     let mut arms: Vec<_> = timed
         .measured
         .iter()
-        .map(|measured| (timed.view.table().promotion(measured.slot), arm(measured.slot)))
+        .map(|measured| {
+            (
+                timed.view.table().promotion(measured.slot),
+                arm(measured.slot),
+            )
+        })
         .collect();
     arms.sort_unstable_by_key(|(id, _)| *id);
     arms
 }
 
-/// The request in terms of the catalogue, all complaints at once.
+/// The request in terms of the catalogue, all complaints at once; and the key of each list of the
+/// panel's own hits.
 fn read_query(
     request: &RankRequest,
     extras: &RankExtras,
     catalogue: &Arc<Catalogue>,
     at: Timestamp,
     warnings: &mut Vec<RankWarning>,
-) -> Result<Query, EngineError> {
+) -> Result<(Query, Vec<String>), EngineError> {
     let mut complaints = Complaints::new();
     let filter = read_filter(&request.filter, catalogue, &mut complaints);
     let sort = read_sort(&request.sort, catalogue, &mut complaints);
-    let facets = request.facets.iter().enumerate().filter_map(|(place, attr)| {
-        known_attr(attr, catalogue, &format!("/facets/{place}"), &mut complaints)?;
-        Some(FacetQuery { attr: attr.clone(), limit: request.facet_limit })
-    });
+    let facets = request
+        .facets
+        .iter()
+        .enumerate()
+        .filter_map(|(place, attr)| {
+            known_attr(
+                attr,
+                catalogue,
+                &format!("/facets/{place}"),
+                &mut complaints,
+            )?;
+            Some(FacetQuery {
+                attr: attr.clone(),
+                limit: request.facet_limit,
+            })
+        });
     let facets: Vec<FacetQuery> = facets.collect();
     for (place, attr) in request.fields.iter().enumerate() {
-        known_attr(attr, catalogue, &format!("/fields/{place}"), &mut complaints);
+        known_attr(
+            attr,
+            catalogue,
+            &format!("/fields/{place}"),
+            &mut complaints,
+        );
     }
     let complaints = complaints.into_vec();
     if !complaints.is_empty() {
         return Err(EngineError::Invalid(complaints));
     }
     if request.session.is_none() {
-        warnings.push(warning("no-session", "measured promotions are shown, no arm is counted".to_owned()));
+        warnings.push(warning(
+            "no-session",
+            "measured promotions are shown, no arm is counted".to_owned(),
+        ));
     }
     if !request.sort.is_empty() && !request.sort.contains(&WrittenSort::Relevance) {
-        warnings.push(warning("sort-without-relevance", "promotions do nothing in this order".to_owned()));
+        warnings.push(warning(
+            "sort-without-relevance",
+            "promotions do nothing in this order".to_owned(),
+        ));
     }
-    let node = request.category.as_ref().map(|id| catalogue.graph().find(id.as_str()));
+    let node = request
+        .category
+        .as_ref()
+        .map(|id| catalogue.graph().find(id.as_str()));
     if let (Some(None), Some(id)) = (node, &request.category) {
         warnings.push(warning("unknown-category", id.to_string()));
     }
     let (classes, unknown) = classes(request, catalogue);
-    let (primary, skipped) = primary(&request.primary, catalogue);
+    let (primary, known_primary, skipped) = primary(&request.primary, catalogue);
     if 0 < unknown {
-        warnings.push(warning("unknown-candidates", format!("{unknown} keys are not known")));
+        warnings.push(warning(
+            "unknown-candidates",
+            format!("{unknown} keys are not known"),
+        ));
     }
     for key in skipped {
         warnings.push(warning("primary-skipped", key));
     }
-    Ok(Query {
+    let query = Query {
         category: if request.activate_only { None } else { node },
         filter,
         classes,
@@ -424,7 +512,8 @@ fn read_query(
         from: None,
         facets,
         today: Today::at(at, &catalogue.locale().zone),
-    })
+    };
+    Ok((query, known_primary))
 }
 
 fn read_filter(
@@ -457,12 +546,21 @@ fn read_sort(
                 if known_attr(attr, catalogue, &pointer, complaints).is_none() {
                     continue;
                 }
-                if catalogue.column(attr.as_str()).is_some_and(|column| column.multi()) {
-                    let fault = Fault::WrongOperator { matcher: "sort", attribute_type: "multi-valued" };
+                if catalogue
+                    .column(attr.as_str())
+                    .is_some_and(|column| column.multi())
+                {
+                    let fault = Fault::WrongOperator {
+                        matcher: "sort",
+                        attribute_type: "multi-valued",
+                    };
                     complaints.add(pointer, fault);
                     continue;
                 }
-                sort.push(SortKey::By { attr: attr.clone(), descending: *descending });
+                sort.push(SortKey::By {
+                    attr: attr.clone(),
+                    descending: *descending,
+                });
             }
         }
     }
@@ -479,19 +577,29 @@ fn known_attr(
     if let Some(column) = catalogue.column(attr.as_str()) {
         return Some(column.kind());
     }
-    let names = catalogue.schema().names();
-    let did_you_mean = crate::domain::text::nearest(attr.as_str(), names);
-    complaints.add(pointer, Fault::UnknownAttribute { name: attr.to_string(), did_you_mean });
+    if let Some(kind) = catalogue.schema().kind(attr.as_str()) {
+        return Some(kind);
+    }
+    let did_you_mean = catalogue.schema().nearest(attr.as_str());
+    complaints.add(
+        pointer,
+        Fault::UnknownAttribute {
+            name: attr.to_string(),
+            did_you_mean,
+        },
+    );
     None
 }
 
 /// Match classes from the text query or the caller's engine, and how many keys are unknown.
 /// A key counts in the best class that names it.
-fn classes(request: &RankRequest, catalogue: &Catalogue) -> (Vec<RowSet>, usize) {
+fn classes(request: &RankRequest, catalogue: &Catalogue) -> (Option<Vec<RowSet>>, usize) {
     if let Some(q) = &request.q {
-        return (match_classes(catalogue, q), 0);
+        return (Some(match_classes(catalogue, q)), 0);
     }
-    let Some(lists) = &request.candidates else { return (Vec::new(), 0) };
+    let Some(lists) = &request.candidates else {
+        return (None, 0);
+    };
     let mut seen = RowSet::new();
     let mut unknown = 0;
     let mut classes = Vec::with_capacity(lists.len());
@@ -505,20 +613,23 @@ fn classes(request: &RankRequest, catalogue: &Catalogue) -> (Vec<RowSet>, usize)
         seen.unite(&class);
         classes.push(class);
     }
-    (classes, unknown)
+    (Some(classes), unknown)
 }
 
-/// The panel's own hits as lists of rows in their order, and the keys nothing is known of.
-fn primary(keys: &[String], catalogue: &Catalogue) -> (Vec<Vec<Row>>, Vec<String>) {
-    let mut lists = Vec::with_capacity(keys.len());
-    let mut unknown = Vec::new();
+/// The panel's own hits as lists of rows in their order with the key of each, and the keys nothing
+/// is known of.
+fn primary(keys: &[String], catalogue: &Catalogue) -> (Vec<Vec<Row>>, Vec<String>, Vec<String>) {
+    let (mut lists, mut known, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     for key in keys {
         match rows_of(key, catalogue) {
             [] => unknown.push(key.clone()),
-            rows => lists.push(rows.to_vec()),
+            rows => {
+                lists.push(rows.to_vec());
+                known.push(key.clone());
+            }
         }
     }
-    (lists, unknown)
+    (lists, known, unknown)
 }
 
 /// A variant key's row, or all rows of a product key.
@@ -531,7 +642,9 @@ fn rows_of<'c>(key: &str, catalogue: &'c Catalogue) -> &'c [Row] {
             None => &[],
         };
     }
-    catalogue.find_product(&key).map_or(&[], |product| catalogue.rows_of_product(product))
+    catalogue
+        .find_product(&key)
+        .map_or(&[], |product| catalogue.rows_of_product(product))
 }
 
 fn warning(code: &'static str, detail: String) -> RankWarning {

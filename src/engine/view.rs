@@ -37,7 +37,11 @@ pub(in crate::engine) struct Goods<'a> {
 }
 
 /// The view that holds at `now`, and the rows of its promotions; rows in `known` are used again.
-pub(in crate::engine) fn build(goods: &Goods<'_>, now: Timestamp, known: &Sets) -> (TimedView, Sets) {
+pub(in crate::engine) fn build(
+    goods: &Goods<'_>,
+    now: Timestamp,
+    known: &Sets,
+) -> (TimedView, Sets) {
     let today = Today::at(now, &goods.catalogue.locale().zone);
     let active: Vec<_> = goods
         .promotions
@@ -49,8 +53,10 @@ pub(in crate::engine) fn build(goods: &Goods<'_>, now: Timestamp, known: &Sets) 
         .par_iter()
         .map(|held| (held.value.id, rows_of(held, goods.catalogue, &today, known)))
         .collect();
-    let levels: Vec<(PromotionId, BoostLevel)> =
-        active.iter().map(|held| (held.value.id, held.value.level)).collect();
+    let levels: Vec<(PromotionId, BoostLevel)> = active
+        .iter()
+        .map(|held| (held.value.id, held.value.level))
+        .collect();
     let table = SlotTable::new(levels);
     let by_id: BTreeMap<_, _> = active.iter().map(|held| (held.value.id, held)).collect();
     let promotions: Vec<Held<Promotion>> =
@@ -64,13 +70,27 @@ pub(in crate::engine) fn build(goods: &Goods<'_>, now: Timestamp, known: &Sets) 
     let measured = table
         .iter()
         .filter_map(|(slot, id, _)| {
-            let epoch = by_id[&id].value.running_epoch(now).filter(|epoch| !epoch.settings.aa)?;
+            let epoch = by_id[&id]
+                .value
+                .running_epoch(now)
+                .filter(|epoch| !epoch.settings.aa)?;
             let share = Share::new(epoch.settings.share_shown).ok()?;
-            Some(MeasuredSlot { slot, coin: Coin::new(epoch.salt, share) })
+            Some(MeasuredSlot {
+                slot,
+                coin: Coin::new(epoch.salt, share),
+            })
         })
         .collect();
     let view = MarketView::build(goods.base, table, nodes, &rows);
-    (TimedView { period: stretch(goods, now, &today), view, promotions, measured }, sets)
+    (
+        TimedView {
+            period: stretch(goods, now, &today),
+            view,
+            promotions,
+            measured,
+        },
+        sets,
+    )
 }
 
 /// The state of a market at `now`, with the successor view if its boundary is near.
@@ -114,7 +134,11 @@ fn rows_of(
         return Arc::clone(set);
     }
     let rows = evaluate(&held.value.selection, catalogue, today);
-    Arc::new(HeldSet { revision: held.revision, day, rows })
+    Arc::new(HeldSet {
+        revision: held.revision,
+        day,
+        rows,
+    })
 }
 
 /// From the last boundary at or before `now` to the first one after it.
@@ -123,14 +147,19 @@ fn stretch(goods: &Goods<'_>, now: Timestamp, today: &Today) -> Period {
     let mut boundaries: Vec<Timestamp> = moving
         .flat_map(|held| [held.value.period.start(), held.value.period.end()])
         .collect();
-    if goods.promotions.iter().any(|held| asks_for_age(&held.value)) {
+    if goods
+        .promotions
+        .iter()
+        .any(|held| asks_for_age(&held.value))
+    {
         boundaries.push(today.date.midnight_in(&today.zone));
         boundaries.push(today.ends());
     }
     let from = boundaries.iter().copied().filter(|at| *at <= now).max();
     let until = boundaries.iter().copied().filter(|at| now < *at).min();
     let from = from.unwrap_or(Timestamp(i64::MIN));
-    Period::new(from, until.unwrap_or(Timestamp(i64::MAX))).expect("from is at most now, until later")
+    Period::new(from, until.unwrap_or(Timestamp(i64::MAX)))
+        .expect("from is at most now, until later")
 }
 
 fn asks_for_age(promotion: &Promotion) -> bool {

@@ -6,7 +6,8 @@
 //! or reordered; a change is a new form and an upgrade from the old one.
 //!
 //! - [`key`]: which key a record of each kind has
-//! - [`market`], [`catalogue`], [`desk`], [`import`]: the stored forms by subject
+//! - [`market`], [`catalogue`], [`promotion`], [`access`], [`desk`], [`import`]: the stored forms
+//!   by subject
 //!
 //! Invariants: every schema ever released opens; what is written is the newest; a round trip gives
 //! an equal aggregate with optional fields absent and present.
@@ -14,15 +15,18 @@
 //! Cost: decoding a million catalogue rows is the bulk of a start, one allocation a text; chunks
 //! are decoded in parallel by the caller.
 
+pub mod access;
 pub mod catalogue;
 pub mod desk;
 pub mod import;
 pub mod key;
 pub mod market;
+pub mod promotion;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::domain::complaint::Complaint;
 use crate::store::codec::{self, CodecError, Draft, Kind, Value};
 
 /// A stored form: the frozen layout of one record kind in one schema.
@@ -77,9 +81,15 @@ pub enum RecordError {
 
 impl RecordError {
     /// A field that its constructor refuses.
-    pub(in crate::record) fn field(name: &str, fault: impl std::fmt::Display) -> Self {
+    pub fn field(name: &str, fault: impl std::fmt::Display) -> Self {
         Self::Refused {
             what: format!("{name}: {fault}"),
         }
+    }
+
+    /// An aggregate that its constructor refuses.
+    pub(in crate::record) fn complaints(name: &str, complaints: &[Complaint]) -> Self {
+        let words: Vec<_> = complaints.iter().map(ToString::to_string).collect();
+        Self::field(name, words.join("; "))
     }
 }

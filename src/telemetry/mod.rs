@@ -1,1 +1,3 @@
 //! **How do we count and log?**
+
+pub mod metrics;
