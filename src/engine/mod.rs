@@ -35,7 +35,9 @@ pub mod error;
 mod fold;
 mod goods;
 mod harm;
+pub mod health;
 pub mod imports;
+pub mod jobs;
 pub mod keys;
 #[cfg(test)]
 mod laws;
