@@ -242,16 +242,12 @@ impl Folder {
         let former = self.states.get(id);
         let same_goods =
             former.filter(|state| *state.goods == *stored && *state.market.value == *market);
-        let (catalogue, base, known) = match same_goods {
-            Some(state) => (
-                Arc::clone(&state.catalogue),
-                Arc::clone(&state.base),
-                state.sets.clone(),
-            ),
-            None => {
-                let (catalogue, base) = self.load_goods(market, stored)?;
-                (catalogue, base, Sets::new())
-            }
+        let (catalogue, base, known) = if let Some(state) = same_goods {
+            let (catalogue, base) = (Arc::clone(&state.catalogue), Arc::clone(&state.base));
+            (catalogue, base, state.sets.clone())
+        } else {
+            let (catalogue, base) = self.load_goods(market, stored)?;
+            (catalogue, base, Sets::new())
         };
         let promotions: Vec<Held<Promotion>> = self
             .promotions

@@ -27,6 +27,8 @@
 //! share of one sync, and the fold of what it touches: the rows of one promotion and one pass over
 //! the masks of its market.
 
+mod arms;
+mod asked;
 pub mod browse;
 pub mod clock;
 pub mod commit;
