@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::catalogue::Catalogue;
-use crate::catalogue::category::Node;
 use crate::catalogue::column::Column;
 use crate::catalogue::row::{Row, RowSet};
 use crate::catalogue::text::match_classes;
@@ -47,7 +46,7 @@ pub(in crate::engine) fn read_query(
         .category
         .as_ref()
         .map(|id| catalogue.graph().find(id.as_str()));
-    remark(request, node, warnings);
+    remark(request, catalogue, warnings);
     let (classes, unknown) = classes(request, catalogue);
     let (primary, known_primary, skipped) = primary(&request.primary, catalogue);
     if 0 < unknown {
@@ -76,7 +75,7 @@ pub(in crate::engine) fn read_query(
 }
 
 /// What is odd about a request that can be answered all the same.
-fn remark(request: &RankRequest, node: Option<Option<Node>>, warnings: &mut Vec<RankWarning>) {
+fn remark(request: &RankRequest, catalogue: &Catalogue, warnings: &mut Vec<RankWarning>) {
     if request.session.is_none() {
         let why = "measured promotions are shown, no arm is counted";
         warnings.push(warning("no-session", why.to_owned()));
@@ -85,7 +84,8 @@ fn remark(request: &RankRequest, node: Option<Option<Node>>, warnings: &mut Vec<
         let why = "promotions do nothing in this order";
         warnings.push(warning("sort-without-relevance", why.to_owned()));
     }
-    if let (Some(None), Some(id)) = (node, &request.category) {
+    let category = request.category.as_ref();
+    if let Some(id) = category.filter(|id| catalogue.graph().find(id.as_str()).is_none()) {
         warnings.push(warning("unknown-category", id.to_string()));
     }
 }
