@@ -5,7 +5,6 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::row::Row;
 use crate::domain::boost::BoostLevel;
 use crate::domain::id::RequestId;
-use crate::engine::idle::Idle;
 use crate::engine::rank::{RankAnswer, RankRequest, RankWarning};
 use crate::measurement::split::Arm;
 use crate::predicate::facts::Facts;
@@ -123,8 +122,7 @@ fn write_item(
         out.push(b'}');
     }
     if let Some(explanation) = answer.explanations.get(place) {
-        let idle = answer.idle.get(place).map_or(&[][..], Vec::as_slice);
-        write_explanation(out, answer, item.row, (explanation, idle));
+        write_explanation(out, answer, (place, item.row), explanation);
     }
     out.push(b'}');
 }
@@ -153,8 +151,8 @@ fn write_field(out: &mut Vec<u8>, catalogue: &Catalogue, row: Row, attr: &Attr) 
 fn write_explanation(
     out: &mut Vec<u8>,
     answer: &RankAnswer,
-    row: Row,
-    (why, idle): (&Explanation, &[Idle]),
+    (place, row): (usize, Row),
+    why: &Explanation,
 ) {
     let optional = |out: &mut Vec<u8>, number: Option<u32>| match number {
         Some(number) => integer(out, number),
@@ -194,8 +192,8 @@ fn write_explanation(
         let promotion = &answer.timed.promotions[usize::from(slot.0)].value;
         write_unused(out, &promotion.id.to_string(), &promotion.name, reason_word(*reason));
     }
-    for (promotion, reason) in idle {
-        write_unused(out, &promotion.id.to_string(), &promotion.name, reason.as_str());
+    for (promotion, reason) in answer.idle_holders(place) {
+        write_unused(out, &promotion.id.to_string(), &promotion.name, reason);
     }
     out.extend_from_slice(b"]}");
 }
