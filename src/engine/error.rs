@@ -9,6 +9,7 @@ use crate::domain::id::{ImportId, MarketId};
 use crate::domain::time::Timestamp;
 use crate::record::RecordError;
 use crate::store::commit::CommitError;
+use crate::store::shared::Rebuilding;
 
 /// Why a use case did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -100,11 +101,11 @@ pub enum EngineError {
         /// The first 100 errors.
         errors: Vec<RowError>,
     },
-    /// The feed cannot be read at all.
-    #[error("{why}")]
-    BadFeed {
-        /// What is wrong with it.
-        why: String,
+    /// The unpacked body is too long.
+    #[error("the body is longer than {limit_bytes} bytes")]
+    BodyTooLarge {
+        /// Most bytes.
+        limit_bytes: u64,
     },
     /// The caller saw another revision.
     #[error("the object has changed; it is at revision {current}")]
@@ -195,6 +196,12 @@ impl From<CommitError> for EngineError {
             CommitError::ReadOnly => Self::StoreUnavailable,
             CommitError::TooLarge { have, .. } => Self::too_large(have),
         }
+    }
+}
+
+impl From<Rebuilding> for EngineError {
+    fn from(_: Rebuilding) -> Self {
+        Self::StoreUnavailable
     }
 }
 
