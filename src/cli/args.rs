@@ -558,7 +558,7 @@ mod tests {
     fn every_help_ends_with_an_example_of_its_own_command() {
         let mut n_commands = 0;
         check_examples(&Cli::command(), "endcap", &mut n_commands);
-        assert_eq!(n_commands, 45);
+        assert!(40 < n_commands, "{n_commands}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Settings: flags over environment over `endcap.toml` over defaults.
 //!
-//! Each section is one struct; [`known`] lists every setting of this build with its default. What
-//! the sections mean to the rooms is filled in where the rooms are started.
+//! Each section is one struct. What the sections mean to the rooms is filled in where the rooms are
+//! started.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::cli::output::{Failure, Format, Outcome, note, say, show};
+use crate::domain::complaint::Fault;
 use crate::domain::text::nearest;
 use crate::telemetry::log;
 
@@ -49,7 +50,7 @@ pub(in crate::cli) struct Server {
 #[serde(default, deny_unknown_fields)]
 pub(in crate::cli) struct Store {
     /// On disk, or in memory for as long as the process lives.
-    pub(in crate::cli) kind: StoreKind,
+    pub(in crate::cli) kind: String,
     /// Data directory.
     pub(in crate::cli) path: PathBuf,
     /// Where backups go; better another disk. Inside the data directory if it is not set.
@@ -65,11 +66,9 @@ pub(in crate::cli) struct Store {
 }
 
 /// Kinds of store of this build.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum StoreKind {
     /// Files in the data directory.
-    #[default]
     Embedded,
     /// Nothing outlives the process.
     Memory,
@@ -116,7 +115,7 @@ impl Default for Server {
 impl Default for Store {
     fn default() -> Self {
         Self {
-            kind: StoreKind::Embedded,
+            kind: "embedded".to_owned(),
             path: PathBuf::from("./data"),
             backup_dir: None,
             group_ms: 1,
@@ -148,24 +147,43 @@ impl Default for Log {
     }
 }
 
+impl Store {
+    /// Which kind of store is meant.
+    ///
+    /// # Errors
+    /// Exit code 2 for one that does not exist.
+    pub(in crate::cli) fn read_kind(&self) -> Outcome<StoreKind> {
+        match self.kind.as_str() {
+            "embedded" => Ok(StoreKind::Embedded),
+            "memory" => Ok(StoreKind::Memory),
+            other => Err(wrong(
+                "store.kind",
+                &Fault::unknown_value(other, &["embedded", "memory"]),
+            )),
+        }
+    }
+}
+
+fn wrong(setting: &str, fault: &Fault) -> Failure {
+    let meant = fault
+        .did_you_mean()
+        .map(|word| format!(", did you mean \"{word}\"?"));
+    Failure::usage(format!(
+        "settings: {setting}: {fault}{}",
+        meant.unwrap_or_default()
+    ))
+}
+
 impl Log {
     /// What `telemetry` is told.
     ///
     /// # Errors
     /// Exit code 2 for a level or format that does not exist.
     pub(in crate::cli) fn read(&self) -> Outcome<log::Settings> {
-        let wrong = |name: &str, fault: &crate::domain::complaint::Fault| {
-            let meant = fault
-                .did_you_mean()
-                .map(|word| format!(", did you mean \"{word}\"?"));
-            Failure::usage(format!(
-                "settings: log.{name}: {fault}{}",
-                meant.unwrap_or_default()
-            ))
-        };
         Ok(log::Settings {
-            level: log::Level::parse(&self.level).map_err(|fault| wrong("level", &fault))?,
-            format: log::Format::parse(&self.format).map_err(|fault| wrong("format", &fault))?,
+            level: log::Level::parse(&self.level).map_err(|fault| wrong("log.level", &fault))?,
+            format: log::Format::parse(&self.format)
+                .map_err(|fault| wrong("log.format", &fault))?,
         })
     }
 }
@@ -177,6 +195,7 @@ impl Log {
 pub(in crate::cli) fn load(file: Option<&Path>) -> Outcome<Settings> {
     let settings = read(gather(file, environment())?)?;
     settings.log.read()?;
+    settings.store.read_kind()?;
     Ok(settings)
 }
 
@@ -313,7 +332,7 @@ mod tests {
         let settings = read(gathered.clone()).unwrap();
         assert_eq!(settings.server.listen.port(), 9);
         assert_eq!(settings.server.trusted_proxies.len(), 2);
-        assert_eq!(settings.store.kind, StoreKind::Memory);
+        assert_eq!(settings.store.read_kind().unwrap(), StoreKind::Memory);
         assert_eq!((settings.store.group_ms, settings.store.cache_mib), (7, 64));
         assert_eq!(
             origin(&gathered, "store", "group_ms"),
