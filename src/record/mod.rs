@@ -17,12 +17,18 @@
 //! are decoded in parallel by the caller.
 
 pub mod access;
+#[cfg(test)]
+mod any;
+#[cfg(test)]
+mod any_goods;
 pub mod catalogue;
 pub mod desk;
 mod hex;
 pub mod import;
 pub mod json;
 pub mod key;
+#[cfg(test)]
+mod laws;
 pub mod market;
 pub mod promotion;
 
