@@ -28,7 +28,10 @@ const START_WITHIN: Duration = Duration::from_secs(60);
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 fn seed() -> u64 {
-    std::env::var("ENDCAP_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+    std::env::var("ENDCAP_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1)
 }
 
 /// `SplitMix64` (Steele, Lea, Flood 2014): enough to choose moments.
@@ -152,7 +155,10 @@ struct Client {
 
 impl Client {
     fn new(address: &str, key: Option<&str>) -> Self {
-        Self { address: address.to_owned(), key: key.map(str::to_owned) }
+        Self {
+            address: address.to_owned(),
+            key: key.map(str::to_owned),
+        }
     }
 
     fn call(
@@ -163,7 +169,12 @@ impl Client {
         headers: &[(&str, &str)],
     ) -> Option<Answer> {
         let text = body.map(Value::to_string);
-        self.send(method, path, ("application/json", text.as_deref().unwrap_or("")), headers)
+        self.send(
+            method,
+            path,
+            ("application/json", text.as_deref().unwrap_or("")),
+            headers,
+        )
     }
 
     fn send(
@@ -181,12 +192,17 @@ impl Client {
             head.push_str(&format!("authorization: Bearer {key}\r\n"));
         }
         if !body.is_empty() {
-            head.push_str(&format!("content-type: {media}\r\ncontent-length: {}\r\n", body.len()));
+            head.push_str(&format!(
+                "content-type: {media}\r\ncontent-length: {}\r\n",
+                body.len()
+            ));
         }
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        stream.write_all(format!("{head}\r\n{body}").as_bytes()).ok()?;
+        stream
+            .write_all(format!("{head}\r\n{body}").as_bytes())
+            .ok()?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).ok()?;
         read_answer(&bytes)
@@ -258,11 +274,21 @@ fn write_on(client: &Client, writer: u64, history: &mut History, seed: u64) {
         history.sent = n;
         history.open = Some((key.clone(), etag.clone(), body.clone()));
         let path = format!("/v1/promotions/{}", history.promotion);
-        let headers = [("if-match", etag.as_str()), ("idempotency-key", key.as_str())];
-        let Some(answer) = client.call("PATCH", &path, Some(&body), &headers) else { return };
+        let headers = [
+            ("if-match", etag.as_str()),
+            ("idempotency-key", key.as_str()),
+        ];
+        let Some(answer) = client.call("PATCH", &path, Some(&body), &headers) else {
+            return;
+        };
         if answer.status != 200 {
             // Stopping servers may refuse; the write stays open and is repeated.
-            assert!([503, 507].contains(&answer.status), "{} {}", answer.status, answer.body);
+            assert!(
+                [503, 507].contains(&answer.status),
+                "{} {}",
+                answer.status,
+                answer.body
+            );
             return;
         }
         history.acknowledged = n;
@@ -273,7 +299,9 @@ fn write_on(client: &Client, writer: u64, history: &mut History, seed: u64) {
 
 fn rank_on(client: &Client, stop: &AtomicBool, ranks: &Mutex<BTreeMap<u64, String>>) {
     while !stop.load(Ordering::Relaxed) {
-        let Some((revision, items)) = rank(client) else { continue };
+        let Some((revision, items)) = rank(client) else {
+            continue;
+        };
         let mut ranks = ranks.lock().unwrap();
         let known = ranks.entry(revision).or_insert_with(|| items.clone());
         assert_eq!(*known, items, "two answers of revision {revision}");
@@ -287,7 +315,10 @@ fn rank(client: &Client) -> Option<(u64, String)> {
         return None;
     }
     let items = answer.body["items"].as_array()?;
-    let keys: Vec<&str> = items.iter().filter_map(|item| item["variant"].as_str()).collect();
+    let keys: Vec<&str> = items
+        .iter()
+        .filter_map(|item| item["variant"].as_str())
+        .collect();
     Some((answer.body["snapshot"].as_u64()?, keys.join(" ")))
 }
 
@@ -304,15 +335,26 @@ fn set_up(data: &Path) -> (String, Round) {
     let market = json!({
         "market": "se", "name": "Sweden", "currency": "SEK", "time_zone": "Europe/Stockholm",
     });
-    assert_eq!(client.call("POST", "/v1/markets", Some(&market), &[]).unwrap().status, 201);
+    assert_eq!(
+        client
+            .call("POST", "/v1/markets", Some(&market), &[])
+            .unwrap()
+            .status,
+        201
+    );
     let feed: String = (0..N_PRODUCTS)
         .map(|n| {
-            let variant = format!(r#""v{n:03}":{{"list_price":"1.00","score":"{}"}}"#, 1_000 - n);
+            let variant = format!(
+                r#""v{n:03}":{{"list_price":"1.00","score":"{}"}}"#,
+                1_000 - n
+            );
             format!(r#"{{"op":"replace","product":"p{n:03}","variants":{{{variant}}}}}"#) + "\n"
         })
         .collect();
     let path = "/v1/markets/se/imports?kind=catalogue&mode=full&format=ndjson";
-    let fed = client.send("POST", path, ("application/x-ndjson", &feed), &[]).unwrap();
+    let fed = client
+        .send("POST", path, ("application/x-ndjson", &feed), &[])
+        .unwrap();
     assert_eq!(fed.status, 200, "{}", fed.body);
     let histories = (0..N_WRITERS)
         .map(|writer| {
@@ -322,15 +364,31 @@ fn set_up(data: &Path) -> (String, Round) {
                 "kind": "promotion", "level": levels[usize::try_from(writer % 3).unwrap()],
                 "markets": ["se"], "start": "2020-01-01", "end": "2099-01-01",
             });
-            promotion.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            let made = client.call("POST", "/v1/promotions", Some(&promotion), &[]).unwrap();
+            promotion
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            let made = client
+                .call("POST", "/v1/promotions", Some(&promotion), &[])
+                .unwrap();
             assert_eq!(made.status, 201, "{}", made.body);
             let promotion = made.body["id"].as_str().unwrap().to_owned();
-            History { promotion, etag: made.etag, ..History::default() }
+            History {
+                promotion,
+                etag: made.etag,
+                ..History::default()
+            }
         })
         .collect();
     assert_eq!(server.terminate(1), Some(0));
-    (key, Round { histories, ranks: BTreeMap::new(), revision: 0 })
+    (
+        key,
+        Round {
+            histories,
+            ranks: BTreeMap::new(),
+            revision: 0,
+        },
+    )
 }
 
 /// Load until a kill `after` it is up.
@@ -358,7 +416,9 @@ fn load_and_kill(data: &Path, key: &str, round: &mut Round, after: Duration, see
 fn check(data: &Path, key: &str, round: &mut Round) {
     let server = Server::start(data);
     let client = Client::new(&server.address, Some(key));
-    let list = client.call("GET", "/v1/promotions?limit=100", None, &[]).unwrap();
+    let list = client
+        .call("GET", "/v1/promotions?limit=100", None, &[])
+        .unwrap();
     assert_eq!(list.status, 200, "{}", list.body);
     assert!(round.revision <= list.revision, "revisions never fall");
     round.revision = list.revision;
@@ -370,22 +430,42 @@ fn check(data: &Path, key: &str, round: &mut Round) {
         .collect();
     let (revision, items) = rank(&client).unwrap();
     if let Some(known) = round.ranks.get(&revision) {
-        assert_eq!(*known, items, "revision {revision} ranks otherwise after the restart");
+        assert_eq!(
+            *known, items,
+            "revision {revision} ranks otherwise after the restart"
+        );
     }
     for history in &mut round.histories {
         let path = format!("/v1/promotions/{}", history.promotion);
         let stored = client.call("GET", &path, None, &[]).unwrap();
         let (name, note) = number_of(&stored.body);
         assert_eq!(name, note, "torn: {}", stored.body);
-        assert_eq!(listed[&history.promotion], (name, note), "list and object differ");
-        assert!(history.acknowledged <= name, "lost: {history:?} but stored {name}");
-        assert!(name <= history.sent, "invented: {history:?} but stored {name}");
+        assert_eq!(
+            listed[&history.promotion],
+            (name, note),
+            "list and object differ"
+        );
+        assert!(
+            history.acknowledged <= name,
+            "lost: {history:?} but stored {name}"
+        );
+        assert!(
+            name <= history.sent,
+            "invented: {history:?} but stored {name}"
+        );
         history.etag = stored.etag;
         if let Some((key, etag, body)) = history.open.take() {
-            let headers = [("if-match", etag.as_str()), ("idempotency-key", key.as_str())];
+            let headers = [
+                ("if-match", etag.as_str()),
+                ("idempotency-key", key.as_str()),
+            ];
             let again = client.call("PATCH", &path, Some(&body), &headers).unwrap();
             assert_eq!(again.status, 200, "{history:?} {}", again.body);
-            assert_eq!(again.replayed, name == history.sent, "{history:?} stored {name}");
+            assert_eq!(
+                again.replayed,
+                name == history.sent,
+                "{history:?} stored {name}"
+            );
             assert_eq!(number_of(&again.body), (history.sent, history.sent));
             history.acknowledged = history.sent;
             history.etag = again.etag;
@@ -421,9 +501,18 @@ fn no_acknowledged_write_is_lost_in_kills() {
         check(&data, &key, &mut round);
         n_done += 2;
     }
-    let n_writes: u64 = round.histories.iter().map(|history| history.acknowledged).sum();
-    println!("{n_done} kills, {n_in_start} of them in start, {n_writes} writes, seed {seed}: none lost");
-    assert!(n_kills < 20 || n_writes > 100, "too few writes to mean anything: {n_writes}");
+    let n_writes: u64 = round
+        .histories
+        .iter()
+        .map(|history| history.acknowledged)
+        .sum();
+    println!(
+        "{n_done} kills, {n_in_start} of them in start, {n_writes} writes, seed {seed}: none lost"
+    );
+    assert!(
+        n_kills < 20 || n_writes > 100,
+        "too few writes to mean anything: {n_writes}"
+    );
 }
 
 #[test]
@@ -456,14 +545,24 @@ fn every_write_is_synced_before_it_is_answered() {
     let (key, mut round) = set_up(&data);
     let counts = folder.path().join("counts");
     let output = counts.display().to_string();
-    let wrapper = ["strace", "-f", "-c", "-e", "trace=fdatasync,fsync", "-o", &output];
+    let wrapper = [
+        "strace",
+        "-f",
+        "-c",
+        "-e",
+        "trace=fdatasync,fsync",
+        "-o",
+        &output,
+    ];
     let traced = Server::of(Server::spawn(&data, &wrapper));
     let client = Client::new(&traced.address, Some(&key));
     let history = &mut round.histories[0];
     for n in 1..=150 {
         let path = format!("/v1/promotions/{}", history.promotion);
         let headers = [("if-match", history.etag.as_str())];
-        let answer = client.call("PATCH", &path, Some(&edit(0, n)), &headers).unwrap();
+        let answer = client
+            .call("PATCH", &path, Some(&edit(0, n)), &headers)
+            .unwrap();
         assert_eq!(answer.status, 200, "{}", answer.body);
         history.etag = answer.etag;
     }
@@ -471,9 +570,14 @@ fn every_write_is_synced_before_it_is_answered() {
     traced.terminate(1);
     let table = std::fs::read_to_string(&counts).unwrap();
     let calls = |line: &str| -> u64 {
-        line.split_whitespace().nth(3).and_then(|text| text.parse().ok()).unwrap_or(0)
+        line.split_whitespace()
+            .nth(3)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0)
     };
-    let syncs = table.lines().filter(|line| line.ends_with("fdatasync") || line.ends_with("fsync"));
+    let syncs = table
+        .lines()
+        .filter(|line| line.ends_with("fdatasync") || line.ends_with("fsync"));
     let n_syncs: u64 = syncs.map(calls).sum();
     assert!(150 <= n_syncs, "{n_syncs} syncs for 150 writes\n{table}");
 }

@@ -161,6 +161,8 @@ pub struct MarketDraft {
     pub vanished_percent_max: Option<String>,
     /// Percent of stocked variants; 50 if absent.
     pub sold_out_percent_max: Option<String>,
+    /// What was wrong with it before it became a draft; told with everything else.
+    pub faults: Vec<Complaint>,
 }
 
 impl Market {
@@ -169,7 +171,7 @@ impl Market {
     /// # Errors
     /// All complaints at once, with pointers as the API names the fields.
     pub fn read(draft: &MarketDraft) -> Result<Self, Vec<Complaint>> {
-        let mut reader = Reader(Complaints::new());
+        let mut reader = Reader(Complaints::after(draft.faults.clone()));
         let long = |text: &str| bounded(text, NAME_CHARS_MAX).map(std::borrow::Cow::into_owned);
         let id = reader.required("/market", draft.market.as_deref(), MarketId::parse);
         let name = reader.required("/name", draft.name.as_deref(), long);
@@ -248,6 +250,7 @@ impl Market {
             handpick_import_max: u32::try_from(self.handpick_import_max).ok(),
             vanished_percent_max: Some(guard.vanished_percent_max.to_string()),
             sold_out_percent_max: Some(guard.sold_out_percent_max.to_string()),
+            faults: Vec::new(),
         }
     }
 }

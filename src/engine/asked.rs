@@ -24,7 +24,7 @@ pub(in crate::engine) fn read_query(
     at: Timestamp,
     warnings: &mut Vec<RankWarning>,
 ) -> Result<(Query, Vec<String>), EngineError> {
-    let mut complaints = Complaints::new();
+    let mut complaints = Complaints::after(extras.faults.clone());
     let filter = read_filter(&request.filter, catalogue, &mut complaints);
     let sort = read_sort(&request.sort, catalogue, &mut complaints);
     for (list, attrs) in [("facets", &request.facets), ("fields", &request.fields)] {

@@ -177,6 +177,7 @@ fn extras() -> RankExtras {
         cursor: None,
         count: true,
         explain: false,
+        faults: Vec::new(),
     }
 }
 

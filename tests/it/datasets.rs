@@ -164,6 +164,7 @@ impl Shop {
             cursor: None,
             count: false,
             explain: true,
+            faults: Vec::new(),
         };
         self.engine
             .rank(&Principal::system(), request, &extras)
