@@ -322,7 +322,10 @@ fn list_categories(
         .iter()
         .flat_map(|rows| related(rows, catalogue))
         .collect();
-    let placeholders: BTreeSet<&str> = graph.placeholders().map(|id| id.as_str()).collect();
+    let placeholders: BTreeSet<&str> = graph
+        .placeholders()
+        .map(crate::domain::category::CategoryId::as_str)
+        .collect();
     let q = filter.q.as_deref().map(caseless);
     let parent = filter.parent.as_deref().map(|id| graph.find(id));
     let mut nodes: Vec<Node> = graph.nodes().collect();

@@ -41,6 +41,10 @@ pub type RenderKey<'a> = &'a (dyn Fn(&KeyRecord) -> StoredAnswer + Send + Sync);
 /// How a draft is made of the key that stands.
 pub type RedraftKey<'a> = &'a (dyn Fn(&KeyRecord) -> Result<KeyDraft, EngineError> + Send + Sync);
 
+/// A key as it shall be, with its new text if it gets one.
+type ChangeKey<'a> =
+    &'a (dyn Fn(&KeyRecord) -> Result<(KeyRecord, Option<Arc<ApiKey>>), EngineError> + Send + Sync);
+
 impl Engine {
     /// Makes a key. The first key of a fresh store ends with the first operator key it makes.
     ///
@@ -69,17 +73,15 @@ impl Engine {
         let object = key::api_key(record.id);
         let mut change = Change::put("key.create", object.clone(), &KeyV1::from(&record), now)?
             .guard(object, Expected::Absent);
-        let ends_first = record.principal.is(Role::Operator)
-            && self
-                .first_key(&self.snapshot(), &intent.principal)
-                .is_some();
-        if ends_first && let Some(first) = self.first_key(&self.snapshot(), &intent.principal) {
+        let first = first_key(&self.snapshot(), &intent.principal);
+        let ends_first = first.filter(|_| record.principal.is(Role::Operator));
+        if let Some(first) = &ends_first {
             change = change.also_delete(key::api_key(first.value.id));
         }
         let answer = intent.idempotency.map(|_| render(&record));
         match self.commit(intent, change, answer.as_ref()).await {
             Ok(revision) => {
-                if ends_first {
+                if ends_first.is_some() {
                     self.forget_first_key_file();
                 }
                 let made = KeyMadeNow {
@@ -226,11 +228,7 @@ impl Engine {
         action: &'static str,
         id: KeyId,
         known: Known,
-        change: &(
-             dyn Fn(&KeyRecord) -> Result<(KeyRecord, Option<Arc<ApiKey>>), EngineError>
-                 + Send
-                 + Sync
-         ),
+        change: ChangeKey<'_>,
         render: RenderKey<'_>,
     ) -> Result<Written<KeyMadeNow>, EngineError> {
         let _turn = self.begin(intent)?;
@@ -287,16 +285,6 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// The first key of the store, if the caller holds it.
-    fn first_key(&self, snapshot: &Snapshot, caller: &Principal) -> Option<Held<KeyRecord>> {
-        let own = snapshot
-            .keys
-            .values()
-            .find(|held| held.value.principal.by == caller.by)?;
-        let is_first = own.value.name == FIRST_KEY_NAME && own.value.created_by == "system";
-        is_first.then(|| own.clone())
-    }
 }
 
 fn may_hand_out(principal: &Principal, record: &KeyRecord) -> Result<(), EngineError> {
@@ -328,4 +316,14 @@ fn manageable(
 /// When the first key of a store ends, if it was made at `made`.
 pub fn first_key_ends(made: Timestamp) -> Timestamp {
     made.plus_ms(FIRST_KEY_MS)
+}
+
+/// The first key of the store, if the caller holds it.
+fn first_key(snapshot: &Snapshot, caller: &Principal) -> Option<Held<KeyRecord>> {
+    let own = snapshot
+        .keys
+        .values()
+        .find(|held| held.value.principal.by == caller.by)?;
+    let is_first = own.value.name == FIRST_KEY_NAME && own.value.created_by == "system";
+    is_first.then(|| own.clone())
 }

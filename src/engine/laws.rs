@@ -46,7 +46,7 @@ async fn start(memory: &Memory, now: &str) -> Engine {
 }
 
 fn text(text: &str) -> Option<String> {
-    Some(text.to_owned())
+    text.parse().ok()
 }
 
 fn se() -> MarketId {

@@ -41,6 +41,10 @@ pub struct AttributeEdit {
     pub search: Option<bool>,
 }
 
+/// A market as it shall be, and its goods.
+type ChangeMarket<'a> =
+    &'a (dyn Fn(&MarketState) -> Result<(Market, GoodsV1), EngineError> + Send + Sync);
+
 impl Engine {
     /// Opens a market.
     ///
@@ -190,7 +194,7 @@ impl Engine {
         action: &'static str,
         id: &MarketId,
         known: Known,
-        change: &(dyn Fn(&MarketState) -> Result<(Market, GoodsV1), EngineError> + Send + Sync),
+        change: ChangeMarket<'_>,
         render: RenderMarket<'_>,
     ) -> Result<Written<Arc<Market>>, EngineError> {
         let verb = if action == "market.edit" {

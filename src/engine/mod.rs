@@ -15,7 +15,7 @@
 //!   [`view`] and [`goods`]
 //! - [`rank`]: a search panel asks for a page; [`pages`] counts it
 //! - [`promotions`], [`picks`]: what merchandisers decide, and what it holds
-//! - [`markets`], [`imports`] and their [`results`], [`browse`]: shop fronts, feeds, looking around in the goods
+//! - [`markets`], [`mappings`], [`imports`] and their [`results`], [`browse`]: shop fronts, feeds, looking around in the goods
 //! - [`keys`]: who may come in; [`health`], [`jobs`], [`backups`]: keeping it running
 //! - [`error`]: what is refused
 //!
@@ -27,6 +27,8 @@
 //! share of one sync, and the fold of what it touches: the rows of one promotion and one pass over
 //! the masks of its market.
 
+mod arms;
+mod asked;
 pub mod browse;
 pub mod clock;
 pub mod commit;
@@ -35,10 +37,13 @@ pub mod error;
 mod fold;
 mod goods;
 mod harm;
+pub mod health;
 pub mod imports;
+pub mod jobs;
 pub mod keys;
 #[cfg(test)]
 mod laws;
+pub mod mappings;
 pub mod markets;
 pub mod pages;
 pub mod picks;

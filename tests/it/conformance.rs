@@ -385,7 +385,7 @@ async fn everything_outlives_a_restart(rig: Rig) {
     let store = rig.open();
     for n in 1..=40 {
         let writes = vec![
-            put(&format!("promo.{}", n % 7), &[n as u8; 200]),
+            put(&format!("promo.{}", n % 7), &[7; 200]),
             put("cal.se", b"x"),
         ];
         store.config.commit(commit(n, writes)).await.unwrap();
@@ -512,7 +512,7 @@ async fn trimmed_changes_are_compacted(rig: Rig) {
     let store = rig.open();
     let space = &store.config;
     for n in 1..=1_100 {
-        let writes = vec![put("promo.a", &[n as u8; 300])];
+        let writes = vec![put("promo.a", &[7; 300])];
         space.commit(commit(n, writes)).await.unwrap();
     }
     space.trim(at(50)).await.unwrap();
@@ -537,7 +537,7 @@ async fn folded_states_differ_by_what_follow_says(rig: Rig) {
         let write = if dice.percent(30) {
             delete(&name)
         } else {
-            put(&name, &[n as u8])
+            put(&name, &u64::to_le_bytes(n))
         };
         space.commit(commit(n, vec![write])).await.unwrap();
         states.push(space.folded());
@@ -596,7 +596,7 @@ async fn cold_keys_are_guarded(rig: Rig) {
 async fn cold_keys_outlive_a_restart(rig: Rig) {
     let store = rig.open();
     for n in 1..=30 {
-        let writes = vec![put(&format!("audit.{n:02}"), &[n as u8; 300])];
+        let writes = vec![put(&format!("audit.{n:02}"), &[7; 300])];
         store.config.commit(commit(n, writes)).await.unwrap();
     }
     drop(store);

@@ -122,7 +122,7 @@ fn write_item(
         out.push(b'}');
     }
     if let Some(explanation) = answer.explanations.get(place) {
-        write_explanation(out, answer, item.row, explanation);
+        write_explanation(out, answer, (place, item.row), explanation);
     }
     out.push(b'}');
 }
@@ -148,7 +148,12 @@ fn write_field(out: &mut Vec<u8>, catalogue: &Catalogue, row: Row, attr: &Attr) 
     }
 }
 
-fn write_explanation(out: &mut Vec<u8>, answer: &RankAnswer, row: Row, why: &Explanation) {
+fn write_explanation(
+    out: &mut Vec<u8>,
+    answer: &RankAnswer,
+    (place, row): (usize, Row),
+    why: &Explanation,
+) {
     let optional = |out: &mut Vec<u8>, number: Option<u32>| match number {
         Some(number) => integer(out, number),
         None => out.extend_from_slice(b"null"),
@@ -187,7 +192,7 @@ fn write_explanation(out: &mut Vec<u8>, answer: &RankAnswer, row: Row, why: &Exp
         let promotion = &answer.timed.promotions[usize::from(slot.0)].value;
         write_unused(out, &promotion.id.to_string(), &promotion.name, reason_word(*reason));
     }
-    for (promotion, reason) in answer.idle_holders(row) {
+    for (promotion, reason) in answer.idle_holders(place) {
         write_unused(out, &promotion.id.to_string(), &promotion.name, reason);
     }
     out.extend_from_slice(b"]}");

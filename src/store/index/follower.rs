@@ -88,7 +88,7 @@ impl Follower {
     pub fn adopt(&mut self, index: Arc<dyn Index>) -> Result<(), IndexError> {
         let mut positions = Vec::new();
         for shared in &self.spaces {
-            positions.push(self.position(index.as_ref(), shared)?);
+            positions.push(position_of(index.as_ref(), shared)?);
         }
         self.positions = positions;
         self.index = Some(index);
@@ -197,20 +197,6 @@ impl Follower {
         }
     }
 
-    fn position(&self, index: &dyn Index, shared: &Shared) -> Result<Position, IndexError> {
-        let identity = shared.identity();
-        let of = |tree: Tree| match index.applied(tree)? {
-            Some(said) if said.identity == identity && said.revision <= shared.revision() => {
-                Ok(said.revision)
-            }
-            _ => Err(IndexError::new(format!("{tree} is no base"))),
-        };
-        Ok(Position {
-            hot: of(Tree::Hot(identity.space))?,
-            cold: of(Tree::Cold(identity.space))?,
-        })
-    }
-
     /// Takes one batch into each tree; true if all have everything.
     fn catch_up(&mut self, index: &dyn Index) -> Result<bool, IndexError> {
         let mut complete = true;
@@ -223,7 +209,7 @@ impl Follower {
                 shared.set_applied(Some((before.hot, before.cold)));
                 continue;
             };
-            let cold = changes(taken, before.cold, |key| key.is_cold());
+            let cold = changes(taken, before.cold, Key::is_cold);
             if before.cold < last {
                 index.apply(Tree::Cold(space), &cold, last)?;
                 position.cold = last;
@@ -343,6 +329,20 @@ impl Follower {
             }
         }
     }
+}
+
+fn position_of(index: &dyn Index, shared: &Shared) -> Result<Position, IndexError> {
+    let identity = shared.identity();
+    let of = |tree: Tree| match index.applied(tree)? {
+        Some(said) if said.identity == identity && said.revision <= shared.revision() => {
+            Ok(said.revision)
+        }
+        _ => Err(IndexError::new(format!("{tree} is no base"))),
+    };
+    Ok(Position {
+        hot: of(Tree::Hot(identity.space))?,
+        cold: of(Tree::Cold(identity.space))?,
+    })
 }
 
 fn records_after(shared: &Shared, after: Revision) -> Result<Vec<SharedRecord>, IndexError> {

@@ -342,10 +342,9 @@ impl LogReader for JournalReader {
                 break;
             };
             let unreadable = |_| FollowError::Unreadable;
-            let handle = match self.files.disk.open(&file.path) {
-                Ok(handle) => handle,
+            let Ok(handle) = self.files.disk.open(&file.path) else {
                 // Trimmed since it was found: looking again says so.
-                Err(_) => return Err(self.find(next).err().unwrap_or(FollowError::Unreadable)),
+                return Err(self.find(next).err().unwrap_or(FollowError::Unreadable));
             };
             let before = next;
             while at < file.good_bytes && read_bytes < bytes_max {

@@ -46,6 +46,11 @@ impl Dice {
         self.bits().checked_rem(n).unwrap_or(0)
     }
 
+    /// A place in a list of `n`; 0 if `n` is 0.
+    pub fn place(&mut self, n: usize) -> usize {
+        usize::try_from(self.below(n as u64)).unwrap_or(0)
+    }
+
     /// True `n` times in 100.
     pub fn percent(&mut self, n: u64) -> bool {
         self.below(100) < n

@@ -275,7 +275,7 @@ fn hot_entries(
     let mut entries = Vec::new();
     let tree = Tree::Hot(identity.space);
     let at = walk(index, tree, identity, &mut |key, value| {
-        entries.push((key, value))
+        entries.push((key, value));
     })?;
     Ok((at, entries))
 }

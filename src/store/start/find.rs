@@ -96,7 +96,7 @@ fn holds_frames(disk: &dyn Disk, generations: &[Generation]) -> io::Result<bool>
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            let is_filled = |bytes: u64| HEADER_BYTES as u64 + 1 <= bytes;
+            let is_filled = |bytes: u64| (HEADER_BYTES as u64) < bytes;
             let mut journal = listed
                 .iter()
                 .filter(|entry| first_of(&entry.name).is_some());
