@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod conformance;
+mod datasets;
 mod rig;
 mod sim_disk;
