@@ -28,7 +28,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::cli::args::{Cli, Command, Config};
 use crate::cli::client::Client;
-use crate::cli::output::{Failure, Outcome, finish};
+use crate::cli::output::{Failure, Outcome, finish, say};
 
 /// Does what the command line says, and gives the code to end with.
 pub fn run() -> ExitCode {
@@ -51,8 +51,10 @@ fn obey(cli: &Cli) -> Outcome<()> {
         Command::Config(Config::Print) => settings::print(cli.config.as_deref(), format),
         Command::Config(Config::Check) => settings::check(cli.config.as_deref()),
         Command::Completions { shell } => {
-            let mut command = Cli::command();
-            clap_complete::generate(*shell, &mut command, "endcap", &mut std::io::stdout());
+            // Into memory first: clap_complete panics where nobody reads.
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "endcap", &mut script);
+            say(String::from_utf8_lossy(&script).trim_end());
             Ok(())
         }
         _ => Err(Failure::failed("not wired")),
