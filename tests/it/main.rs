@@ -1,6 +1,7 @@
 //! Whole rooms and whole servers, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod backup;
 mod conformance;
 mod datasets;
 mod rig;
