@@ -2,5 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod conformance;
+mod http_framing;
+mod http_gate;
+mod http_h2;
+mod http_load;
+mod http_rig;
+mod http_times;
 mod rig;
 mod sim_disk;
