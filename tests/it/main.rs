@@ -4,5 +4,11 @@
 mod backup;
 mod conformance;
 mod datasets;
+mod http_framing;
+mod http_gate;
+mod http_h2;
+mod http_load;
+mod http_rig;
+mod http_times;
 mod rig;
 mod sim_disk;
