@@ -1,5 +1,6 @@
 //! Which key a remote command uses.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
@@ -48,14 +49,31 @@ fn read(path: &Path) -> anyhow::Result<String> {
 /// # Errors
 /// What the system says; also if the file exists, so that no other key is lost.
 pub(in crate::cli) fn save(path: &Path, key: &str) -> anyhow::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
+    fill(create(path)?, path, key)
+}
+
+/// A new empty file that its owner alone can read: before a key is made, so that it is not lost
+/// for want of a place.
+///
+/// # Errors
+/// What the system says; also if the file exists.
+pub(in crate::cli) fn create(path: &Path) -> anyhow::Result<File> {
+    let mut options = File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(path).and_then(|mut file| {
-        file.write_all(format!("{key}\n").as_bytes())?;
-        file.sync_all()
-    });
+    let file = options.open(path);
+    file.with_context(|| format!("the key file {} cannot be made", path.display()))
+}
+
+/// Puts a key into its file.
+///
+/// # Errors
+/// What the system says.
+pub(in crate::cli) fn fill(mut file: File, path: &Path, key: &str) -> anyhow::Result<()> {
+    let written = file
+        .write_all(format!("{key}\n").as_bytes())
+        .and_then(|()| file.sync_all());
     written.with_context(|| format!("the key file {} cannot be written", path.display()))
 }
 

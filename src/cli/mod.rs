@@ -16,9 +16,11 @@ mod args;
 mod client;
 mod credential;
 mod feeds;
+mod house;
 mod operate;
 mod output;
 mod page;
+mod serve;
 mod settings;
 mod work;
 
@@ -39,6 +41,7 @@ fn obey(cli: &Cli) -> Outcome<()> {
     let format = cli.format;
     let client = || Client::new(&cli.url, credential::find(cli)?);
     match &cli.command {
+        Command::Serve(command) => serve::serve(cli, command),
         Command::Market(command) => operate::market(&client()?, format, command),
         Command::Import(command) => feeds::import(&client()?, format, command),
         Command::Validate(command) => feeds::validate(&client()?, format, command),
