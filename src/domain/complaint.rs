@@ -357,7 +357,14 @@ mod tests {
     fn what_was_not_readable_is_not_also_missing() {
         let wrong = |pointer: &str| Fault::ReadOnly.at(pointer);
         let mut complaints = Complaints::after(vec![wrong("/name"), wrong("/markets/1")]);
-        for pointer in ["/name", "/markets", "/markets/1/x", "/markets/0", "/names", ""] {
+        for pointer in [
+            "/name",
+            "/markets",
+            "/markets/1/x",
+            "/markets/0",
+            "/names",
+            "",
+        ] {
             complaints.add(pointer, Fault::Required);
         }
         let pointers = complaints.into_vec().into_iter().map(|found| found.pointer);

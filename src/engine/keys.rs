@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::access::draft::{KeyDraft, KeyMade, ScopeDraft};
 use crate::access::key::{ApiKey, KeyRecord};
 use crate::access::may::{Object, Verb};
-use crate::access::principal::{Principal, Role};
+use crate::access::principal::{MarketScope, Principal, Role};
 use crate::domain::id::KeyId;
 use crate::domain::time::{DAY_MS, Timestamp};
 use crate::engine::commit::{Change, Intent, Known, Missed, StoredAnswer, TRIES, Written};
@@ -74,7 +74,7 @@ impl Engine {
         let mut change = Change::put("key.create", object.clone(), &KeyV1::from(&record), now)?
             .guard(object, Expected::Absent);
         let first = first_key(&self.snapshot(), &intent.principal);
-        let ends_first = first.filter(|_| record.principal.is(Role::Operator));
+        let ends_first = first.filter(|_| rules_all(&record, now));
         if let Some(first) = &ends_first {
             change = change.also_delete(key::api_key(first.value.id));
         }
@@ -194,12 +194,22 @@ impl Engine {
         manageable(&self.snapshot(), principal, id)
     }
 
-    /// Makes the operator key of a store that has none; `None` if it has keys already.
+    /// Whether nobody could make a key any more: no operator key for all markets opens. So it is
+    /// with a fresh store, and with one whose keys have all run out.
+    pub fn needs_first_key(&self) -> bool {
+        let (snapshot, now) = (self.snapshot(), self.now());
+        !snapshot
+            .keys
+            .values()
+            .any(|held| rules_all(&held.value, now))
+    }
+
+    /// Makes the operator key of a store that has none which opens; `None` if there is one.
     ///
     /// # Errors
     /// What the store says.
     pub async fn make_first_key(&self) -> Result<Option<ApiKey>, EngineError> {
-        if !self.snapshot().keys.is_empty() {
+        if !self.needs_first_key() {
             return Ok(None);
         }
         let now = self.now();
@@ -266,25 +276,25 @@ impl Engine {
     /// Refuses to take the last key that can make others.
     fn keep_one_operator(&self, snapshot: &Snapshot, id: KeyId) -> Result<(), EngineError> {
         let now = self.now();
-        let rules_all = |record: &KeyRecord| {
-            let own = &record.principal;
-            let lives = own.expires.is_none_or(|end| now < end);
-            own.is(Role::Operator)
-                && own.markets == crate::access::principal::MarketScope::All
-                && lives
-        };
         let is_one = snapshot
             .keys
             .get(&id)
-            .is_some_and(|held| rules_all(&held.value));
+            .is_some_and(|held| rules_all(&held.value, now));
         let mut others = snapshot.keys.values().filter(|held| held.value.id != id);
-        if is_one && !others.any(|held| rules_all(&held.value)) {
+        if is_one && !others.any(|held| rules_all(&held.value, now)) {
             return Err(EngineError::InUse {
                 by: "the last operator key".to_owned(),
             });
         }
         Ok(())
     }
+}
+
+/// Whether a key opens at `now`, and may make others for every market.
+fn rules_all(record: &KeyRecord, now: Timestamp) -> bool {
+    let own = &record.principal;
+    let lives = own.expires.is_none_or(|end| now < end);
+    own.is(Role::Operator) && own.markets == MarketScope::All && lives
 }
 
 fn may_hand_out(principal: &Principal, record: &KeyRecord) -> Result<(), EngineError> {

@@ -11,16 +11,16 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::access::may::{Object, Verb};
 use crate::access::principal::Principal;
-use crate::catalogue::Catalogue;
 use crate::catalogue::attribute::COST;
 use crate::catalogue::row::Row;
 use crate::domain::category::CategoryId;
 use crate::domain::complaint::Complaint;
 use crate::domain::id::{MarketId, Panel, PromotionId, SessionKey, Shopper};
-use crate::domain::time::{Timestamp, Today};
+use crate::domain::time::Timestamp;
 use crate::engine::arms::{arms_of, withheld};
 use crate::engine::asked::read_query;
 use crate::engine::error::EngineError;
+use crate::engine::idle::{Idle, idle_holders};
 use crate::engine::markets::market_state;
 use crate::engine::seal::{self, PageSeal, TicketMaker};
 use crate::engine::snapshot::{MarketState, Snapshot, TimedView};
@@ -29,13 +29,10 @@ use crate::measurement::split::{Arm, SessionDigest};
 use crate::predicate::rule::Attr;
 use crate::predicate::written::WrittenRule;
 use crate::promotion::slot::SlotMask;
-use crate::promotion::state::{State, state};
-use crate::promotion::terms::Promotion;
 use crate::ranking::cursor::Position;
 use crate::ranking::explain::{Explanation, explain};
 use crate::ranking::page::{Item, Page, page};
 use crate::ranking::query::GroupBy;
-use crate::selection::compile::CompiledSelection;
 
 /// A page as asked for. `Hash` is its fingerprint: what a cursor is bound to.
 #[derive(Clone, Debug, Hash)]
@@ -162,7 +159,8 @@ pub struct RankAnswer {
     pub tickets: TicketMaker,
     /// Where the next page begins.
     pub next_cursor: Option<String>,
-    idle: Vec<Idle>,
+    /// Item by item, the promotions that would hold it and are in no view; if it was asked why.
+    pub idle: Vec<Vec<Idle>>,
 }
 
 impl Engine {
@@ -210,7 +208,7 @@ impl Engine {
         }
         let is_split = digest.is_some() || arms.is_some();
         let (explanations, idle) = if extras.explain {
-            spot.explain(&page, masks)
+            spot.explain(&page, masks).await?
         } else {
             (Vec::new(), Vec::new())
         };
@@ -329,13 +327,24 @@ impl Spot {
         self.timed.view.nodes().at(node)
     }
 
-    /// Why each item of the page stands where it stands, and who holds it without being active.
-    fn explain(&self, page: &Page, masks: Masks) -> (Vec<Explanation>, Vec<Idle>) {
-        let of = |item: &Item| explain(&self.timed.view, item.rank, masks.allowed, masks.withheld);
+    /// Why each item of the page stands where it stands, and who would hold it without being
+    /// active.
+    async fn explain(
+        &self,
+        page: &Page,
+        masks: Masks,
+    ) -> Result<(Vec<Explanation>, Vec<Vec<Idle>>), EngineError> {
+        let of = |item: &Item| {
+            let view = &self.timed.view;
+            explain(view, item.rank, masks.allowed, masks.withheld)
+        };
         let explanations = page.items.iter().map(of).collect();
         let rows: Vec<Row> = page.items.iter().map(|item| item.row).collect();
-        let idle = idle_holders(&self.snapshot, &self.state.catalogue, &rows, self.at);
-        (explanations, idle)
+        let (snapshot, state) = (Arc::clone(&self.snapshot), Arc::clone(&self.state));
+        Ok((
+            explanations,
+            idle_holders(snapshot, state, rows, self.at).await?,
+        ))
     }
 
     fn tickets(
@@ -368,49 +377,6 @@ impl Spot {
             &cursor.to_bytes(),
         ))
     }
-}
-
-/// Promotions that hold an item without being active, and why they are not.
-type Idle = Vec<(Arc<Promotion>, &'static str)>;
-
-impl RankAnswer {
-    /// Promotions that hold the item at a place of the page and are not active in the view, with
-    /// the reason: `suspended`, or `period`. Archived ones are left out. Empty unless it was asked
-    /// to explain.
-    pub fn idle_holders(&self, place: usize) -> &[(Arc<Promotion>, &'static str)] {
-        self.idle.get(place).map_or(&[], Vec::as_slice)
-    }
-}
-
-/// For each of `rows` the promotions that hold it without being active at `at`. Costs one reading
-/// of each such promotion's rules, and a look at a row for each of them.
-fn idle_holders(
-    snapshot: &Snapshot,
-    catalogue: &Catalogue,
-    rows: &[Row],
-    at: Timestamp,
-) -> Vec<Idle> {
-    let market = &catalogue.market().id;
-    let today = Today::at(at, &catalogue.locale().zone);
-    let mut holders = vec![Vec::new(); rows.len()];
-    for held in snapshot.promotions.values() {
-        let promotion = &held.value;
-        if !promotion.markets.contains(market) {
-            continue;
-        }
-        let reason = match state(promotion, at) {
-            State::Suspended => "suspended",
-            State::Scheduled | State::Ended => "period",
-            State::Active | State::Archived => continue,
-        };
-        let selection = CompiledSelection::new(&promotion.selection, catalogue, &today);
-        for (row, found) in rows.iter().zip(&mut holders) {
-            if selection.fits(*row) {
-                found.push((Arc::clone(promotion), reason));
-            }
-        }
-    }
-    holders
 }
 
 /// What a cursor carries.

@@ -17,7 +17,7 @@ use crate::http::target;
 const KEY_PREFIX: &str = "ec_";
 
 /// Name of the query's member that may hold a public key.
-pub(in crate::http) const KEY_MEMBER: &str = "key";
+const KEY_MEMBER: &str = "key";
 
 /// Who may use a path with which key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +100,9 @@ fn bearer(value: &[u8]) -> Result<String, Problem> {
 /// A public key in the address of a storefront path. Elsewhere `key` names other things, unless its
 /// value is one of ours: a secret in an address is refused wherever it is.
 fn key_in_address(audience: Audience, query: Option<&str>) -> Result<Option<String>, Problem> {
-    let Some(query) = query.filter(|query| query.contains(KEY_MEMBER)) else {
+    // Most queries hold neither the name nor an escape that could spell it.
+    let may_hold = |query: &&str| query.contains(KEY_MEMBER) || query.contains('%');
+    let Some(query) = query.filter(may_hold) else {
         return Ok(None);
     };
     let pairs = target::pairs(query).ok_or_else(bad_query)?;

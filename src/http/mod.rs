@@ -22,9 +22,9 @@
 //!
 //! ```rust,ignore
 //! let routes = Router::new()
-//!     .route("/v1/markets/{market}/rank", get(rank_get).post(rank).layer(Route::rank()))
-//!     .route("/v1/promotions", get(list).post(create).layer(Route::desk()))
-//!     .route("/health/live", get(live).layer(Route::open()));
+//!     .route("/v1/markets/{market}/rank", get(rank_get).post(rank).route_layer(Route::rank()))
+//!     .route("/v1/promotions", get(list).post(create).route_layer(Route::desk()))
+//!     .route("/health/live", get(live).route_layer(Route::open()));
 //! let shell = Arc::new(Shell::new(routes, Parts { house, settings, process }));
 //! let drained = accept::serve(listener, shell, stop).await;
 //!

@@ -98,7 +98,7 @@ fn to_bytes<F: Stored>(value: &Json) -> Result<Vec<u8>, CodecError> {
     }
 }
 
-fn misfit(why: impl ToString) -> CodecError {
+fn misfit(why: impl std::fmt::Display) -> CodecError {
     CodecError::Form {
         why: why.to_string(),
     }

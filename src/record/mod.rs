@@ -23,6 +23,8 @@ mod any;
 mod any_goods;
 pub mod catalogue;
 pub mod desk;
+#[cfg(test)]
+mod formats;
 mod hex;
 pub mod import;
 pub mod json;
@@ -31,6 +33,8 @@ pub mod key;
 mod laws;
 pub mod market;
 pub mod promotion;
+#[cfg(test)]
+mod samples;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -76,6 +76,7 @@ impl Memory {
             generation: None,
             writers,
             chunks: self.chunks.clone(),
+            backups: Arc::new(NoBackups),
             follower,
             report: Report::new(),
             lock: None,
@@ -94,6 +95,7 @@ impl MemoryLog {
     fn writer(&self, slot: IndexSlot) -> Writer {
         let mut folded = Folded::empty(self.identity, Revision::ZERO);
         let mut ids = RecentIds::default();
+        let mut as_of = None;
         let frames = self
             .frames
             .read()
@@ -105,6 +107,7 @@ impl MemoryLog {
             .flatten()
         {
             ids.add(record.id, record.revision);
+            as_of = Some(record.at);
             let has_keys = self.identity.space != Space::Events;
             let writes = if has_keys {
                 record.writes.as_slice()
@@ -113,7 +116,7 @@ impl MemoryLog {
             };
             folded.apply(record.revision, writes);
         }
-        let shared = Shared::new(folded, Box::new(self.clone()), slot, Mode::Ok);
+        let shared = Shared::new(folded, as_of, Box::new(self.clone()), slot, Mode::Ok);
         Writer::new(Arc::new(shared), Box::new(self.clone()), ids, None)
     }
 
@@ -178,5 +181,11 @@ impl LogReader for MemoryLog {
             found.push(frame.clone());
         }
         Ok(found)
+    }
+
+    fn bytes_after(&self, after: Revision) -> u64 {
+        let frames = self.frames.read().unwrap_or_else(PoisonError::into_inner);
+        let later = frames.iter().filter(|frame| after < frame.last());
+        later.map(|frame| frame.file_bytes() as u64).sum()
     }
 }

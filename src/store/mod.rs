@@ -29,6 +29,7 @@
 //! Reading the folded state is one `Arc` clone. A start reads the
 //! journal once, at disk speed, and the hot tree once.
 
+pub mod backup;
 pub mod chunk;
 pub mod codec;
 pub mod commit;

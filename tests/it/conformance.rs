@@ -5,15 +5,17 @@ use std::collections::BTreeSet;
 
 use endcap::domain::time::Timestamp;
 use endcap::store::chunk::{ChunkError, ChunkHash, KEPT_MS, Retained};
+use endcap::store::codec::Value;
 use endcap::store::commit::{COMMIT_BYTES_MAX, CommitError, Expected, FollowError, WRITES_MAX};
 use endcap::store::commit::{Purpose, Write};
 use endcap::store::key::Key;
 use endcap::store::opened::Opened;
+use endcap::store::seam::State;
 use endcap::store::sim::{Dice, Fault, FaultKind, SimDisk, Survival};
 use endcap::store::space::SpaceStore;
 use endcap::store::{Identity, Mode, StoreId};
 
-use crate::rig::{Rig, at, commit, delete, key, put};
+use crate::rig::{Rig, TIME, at, commit, delete, key, put};
 
 /// Runs each case over every kind of store, each as a test of its own.
 macro_rules! cases {
@@ -515,7 +517,7 @@ async fn trimmed_changes_are_compacted(rig: Rig) {
         let writes = vec![put("promo.a", &[7; 300])];
         space.commit(commit(n, writes)).await.unwrap();
     }
-    space.trim(at(50)).await.unwrap();
+    space.trim(at(50)).unwrap();
     let refused = space.follow(at(0)).err();
     let Some(FollowError::Compacted { first }) = refused else {
         panic!("{refused:?}");
@@ -727,14 +729,22 @@ async fn a_whole_state_is_handed_out_at_one_revision(rig: Rig) {
     ];
     store.trade.commit(commit(1, writes)).await.unwrap();
     let mut taken = Vec::new();
-    store
-        .state_of(&store.trade, &mut |revision, records| {
-            assert_eq!(revision, at(1));
-            taken.extend(records.map(|(key, _)| key.to_string()));
-        })
-        .unwrap();
-    assert_eq!(taken, ["code.r.1", "order.se.1", "use.b"]);
-    assert!(store.state_of(&store.events, &mut |_, _| ()).is_err());
+    let points = store.with_states(|states| {
+        let mut each = |key: Key, value: Value| {
+            taken.push((key.to_string(), value.revision()));
+            Ok(())
+        };
+        states[1].walk(&mut each).unwrap();
+        [states[0].point(), states[1].point()]
+    });
+    let [config, trade] = points.unwrap();
+    assert_eq!(
+        taken,
+        ["code.r.1", "order.se.1", "use.b"].map(|key| (key.into(), at(1)))
+    );
+    assert_eq!((config.revision, config.as_of), (at(0), None));
+    assert_eq!((trade.revision, trade.as_of), (at(1), Some(TIME)));
+    assert_eq!(trade.identity, store.trade.identity());
 }
 
 async fn a_commit_without_writes_takes_a_revision(rig: Rig) {

@@ -242,7 +242,9 @@ fn read_fields(fields: &mut Fields<'_>) -> PromotionDraft {
         start: fields.scalar("start", scalar::owned),
         end: fields.scalar("end", scalar::owned),
         time_zone: fields.scalar("time_zone", scalar::owned),
-        selection: fields.inside("selection", read_selection).unwrap_or_default(),
+        selection: fields
+            .inside("selection", read_selection)
+            .unwrap_or_default(),
         include: include.unwrap_or_default(),
         exclude: exclude.unwrap_or_default(),
         measurement: fields.inside("measurement", read_measurement),
@@ -254,13 +256,17 @@ fn read_fields(fields: &mut Fields<'_>) -> PromotionDraft {
 
 fn read_selection(fields: &mut Fields<'_>) -> SelectionDraft {
     let keys = |fields: &mut Fields<'_>, name| {
-        fields.list(name, KEYS_MAX, whole(scalar::owned)).unwrap_or_default()
+        fields
+            .list(name, KEYS_MAX, whole(scalar::owned))
+            .unwrap_or_default()
     };
     SelectionDraft {
         handpicked: keys(fields, "handpicked"),
         handpicked_cross_market: keys(fields, "handpicked_cross_market"),
         blocked: keys(fields, "blocked"),
-        rule_sets: fields.insides("rule_sets", RULE_SETS_MAX, read_rule_set).unwrap_or_default(),
+        rule_sets: fields
+            .insides("rule_sets", RULE_SETS_MAX, read_rule_set)
+            .unwrap_or_default(),
     }
 }
 
@@ -338,7 +344,9 @@ impl PromotionAnswer {
             body: PromotionBody::of(promotion),
             state: view.state.as_str(),
             resolved: ResolvedPeriod::of(promotion),
-            counts: counts.map(|(market, own)| (market.to_string(), own.into())).collect(),
+            counts: counts
+                .map(|(market, own)| (market.to_string(), own.into()))
+                .collect(),
             warnings: view.warnings.iter().map(Warning::of).collect(),
             created_by: promotion.created_by.clone(),
             created_at: promotion.created_at.to_string(),
@@ -410,7 +418,9 @@ impl Warning {
             code: lint.code.as_str(),
             pointer: lint.pointer.clone(),
             market: lint.market.as_ref().map(ToString::to_string),
-            counts: counts.map(|(name, count)| ((*name).to_owned(), *count)).collect(),
+            counts: counts
+                .map(|(name, count)| ((*name).to_owned(), *count))
+                .collect(),
             did_you_mean: lint.did_you_mean.clone(),
         }
     }

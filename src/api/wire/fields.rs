@@ -292,7 +292,10 @@ mod tests {
         });
         let text = |text: &str| Some(text.to_owned());
         assert_eq!(read, (Some(text("1")), Some(vec![text("3"), None, None])));
-        let found: Vec<_> = complaints.iter().map(|c| (&*c.pointer, c.fault.code())).collect();
+        let found: Vec<_> = complaints
+            .iter()
+            .map(|c| (&*c.pointer, c.fault.code()))
+            .collect();
         let expected = [
             ("/a/y", "unknown-field"),
             ("/b/0/z", "unknown-field"),

@@ -15,7 +15,9 @@ pub(crate) fn merge(target: &mut Value, patch: Value) {
     if !target.is_object() {
         *target = Value::Object(Map::new());
     }
-    let Value::Object(object) = target else { return };
+    let Value::Object(object) = target else {
+        return;
+    };
     for (name, value) in members {
         if value.is_null() {
             object.shift_remove(&name);
@@ -42,9 +44,17 @@ mod tests {
     #[test]
     fn the_cases_of_the_standard() {
         check(json!({"a": "b"}), json!({"a": "c"}), &json!({"a": "c"}));
-        check(json!({"a": "b"}), json!({"b": "c"}), &json!({"a": "b", "b": "c"}));
+        check(
+            json!({"a": "b"}),
+            json!({"b": "c"}),
+            &json!({"a": "b", "b": "c"}),
+        );
         check(json!({"a": "b"}), json!({"a": null}), &json!({}));
-        check(json!({"a": "b", "b": "c"}), json!({"a": null}), &json!({"b": "c"}));
+        check(
+            json!({"a": "b", "b": "c"}),
+            json!({"a": null}),
+            &json!({"b": "c"}),
+        );
         check(json!({"a": ["b"]}), json!({"a": "c"}), &json!({"a": "c"}));
         check(json!({"a": "c"}), json!({"a": ["b"]}), &json!({"a": ["b"]}));
         check(
@@ -52,13 +62,25 @@ mod tests {
             json!({"a": {"b": "d", "c": null}}),
             &json!({"a": {"b": "d"}}),
         );
-        check(json!({"a": [{"b": "c"}]}), json!({"a": [1]}), &json!({"a": [1]}));
+        check(
+            json!({"a": [{"b": "c"}]}),
+            json!({"a": [1]}),
+            &json!({"a": [1]}),
+        );
         check(json!(["a", "b"]), json!(["c", "d"]), &json!(["c", "d"]));
         check(json!({"a": "b"}), json!(["c"]), &json!(["c"]));
         check(json!({"a": "foo"}), Value::Null, &Value::Null);
         check(json!({"a": "foo"}), json!("bar"), &json!("bar"));
-        check(json!({"e": null}), json!({"a": 1}), &json!({"e": null, "a": 1}));
-        check(json!([1, 2]), json!({"a": "b", "c": null}), &json!({"a": "b"}));
+        check(
+            json!({"e": null}),
+            json!({"a": 1}),
+            &json!({"e": null, "a": 1}),
+        );
+        check(
+            json!([1, 2]),
+            json!({"a": "b", "c": null}),
+            &json!({"a": "b"}),
+        );
         check(
             json!({}),
             json!({"a": {"bb": {"ccc": null}}}),

@@ -149,10 +149,16 @@ pub enum Literal {
     /// As written.
     Text(String),
     /// In requests.
-    #[expect(dead_code, reason = "only requests have it, and they are read otherwise")]
+    #[expect(
+        dead_code,
+        reason = "only requests have it, and they are read otherwise"
+    )]
     Number(f64),
     /// In requests.
-    #[expect(dead_code, reason = "only requests have it, and they are read otherwise")]
+    #[expect(
+        dead_code,
+        reason = "only requests have it, and they are read otherwise"
+    )]
     Flag(bool),
 }
 

@@ -88,6 +88,15 @@ pub enum WriteError {
     NotSynced(io::Error),
 }
 
+impl From<WriteError> for ChunkError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::NotWritten(error) => error,
+            WriteError::NotSynced(error) => Self::Disk(error),
+        }
+    }
+}
+
 impl ChunkFiles {
     /// Chunks below `dir`, which is made when the first is written.
     pub fn new(disk: Arc<dyn Disk>, dir: PathBuf) -> Self {

@@ -366,6 +366,26 @@ impl LogReader for JournalReader {
         }
         Ok(frames)
     }
+
+    fn bytes_after(&self, after: Revision) -> u64 {
+        let listing = self.files.read();
+        let begun = listing
+            .files
+            .partition_point(|file| file.first <= after.next());
+        let later: u64 = listing.files[begun..]
+            .iter()
+            .map(|file| file.good_bytes)
+            .sum();
+        let partly = begun.checked_sub(1).map_or(0, |place| {
+            let file = &listing.files[place];
+            file.good_bytes - file.offset_before(after.next())
+        });
+        if after < listing.last {
+            partly + later
+        } else {
+            0
+        }
+    }
 }
 
 fn salt_of(entropy: &dyn Entropy) -> Salt {
