@@ -1,14 +1,8 @@
 //! Whole rooms and whole servers, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-mod backup;
+mod app;
 mod conformance;
-mod datasets;
-mod http_framing;
-mod http_gate;
-mod http_h2;
-mod http_load;
-mod http_rig;
-mod http_times;
 mod rig;
 mod sim_disk;
+mod storefront;
