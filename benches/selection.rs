@@ -110,7 +110,7 @@ fn categories() -> Vec<CategoryRecord> {
     };
     let records = (0..1_110).map(|number| CategoryRecord {
         id: id(number),
-        name: format!("Category {number}"),
+        name: Some(format!("Category {number}")),
         parents: parent(number),
     });
     records.collect()

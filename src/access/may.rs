@@ -63,12 +63,16 @@ impl Verb {
         let holders: &[Role] = match self {
             Self::Rank => &[StorefrontPublic, StorefrontServer, Merchandiser, Operator],
             Self::Explain => &[StorefrontServer, Merchandiser, Operator],
-            Self::RankAt | Self::WritePromotions => &[Merchandiser, Operator],
+            Self::RankAt | Self::WritePromotions | Self::Import | Self::ReadImports => {
+                &[Merchandiser, Operator]
+            }
             Self::ReadCatalogue => &[StorefrontServer, Merchandiser, Analyst, Seller, Operator],
-            Self::Import | Self::ReadImports => &[Merchandiser, Operator],
             Self::ReadPromotions => &[Merchandiser, Analyst, Operator],
-            Self::WriteMarkets | Self::ManageKeys | Self::MoveClock => &[Operator],
-            Self::ReadAudit | Self::Backup => &[Operator],
+            Self::WriteMarkets
+            | Self::ManageKeys
+            | Self::MoveClock
+            | Self::ReadAudit
+            | Self::Backup => &[Operator],
             Self::Watch => &[Operator, Ops],
         };
         holders.contains(&role)

@@ -42,6 +42,10 @@ impl Catalogue {
     /// index and named in a warning. Each key stands once in `products` and in `categories`.
     ///
     /// About 4 s a million variants on one core; columns are built in parallel.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers hand over all that the catalogue is made of"
+    )]
     pub fn build(
         market: Market,
         declared: Declared,
@@ -50,7 +54,7 @@ impl Catalogue {
     ) -> (Self, Vec<Warning>) {
         let categories = categories.into_iter().map(Arc::new);
         let (catalogue, findings) =
-            assemble(Arc::new(market), declared, products, categories.collect());
+            assemble(Arc::new(market), &declared, products, categories.collect());
         let mut warnings = catalogue.oddities();
         if !findings.loops.is_empty() {
             warnings.push(Warning::Loops(findings.loops));
@@ -85,7 +89,7 @@ impl Catalogue {
 /// Builds a catalogue and says what did not fit.
 pub(super) fn assemble(
     market: Arc<Market>,
-    declared: Declared,
+    declared: &Declared,
     mut products: Vec<Arc<ProductRecord>>,
     categories: Vec<Arc<CategoryRecord>>,
 ) -> (Catalogue, Findings) {
@@ -232,7 +236,7 @@ enum Task<'r> {
 /// All columns, the schema that they follow, and what did not fit.
 fn index(
     market: &Market,
-    declared: Declared,
+    declared: &Declared,
     slots: &[ProductSlot],
     graph: &CategoryGraph,
     n_rows: usize,
@@ -240,7 +244,7 @@ fn index(
     let n_rows = ordinal(n_rows);
     let own = Occurrences::gather(slots.iter()).into_sorted();
     let names = own.iter().map(|(attr, _)| *attr);
-    let surplus = surplus(&declared, names);
+    let surplus = surplus(declared, names);
     let own = own
         .into_iter()
         .filter(|(attr, _)| !surplus.contains(*attr) && !is_built_in(attr.as_str()));

@@ -122,17 +122,17 @@ impl CategoryGraph {
 
     /// The node and all above it, ascending by number, each once. Walks the graph upward.
     pub fn ancestors_or_self(&self, node: Node) -> Vec<Node> {
-        self.closure(&[node], &self.parents)
+        Self::closure(&[node], &self.parents)
     }
 
     /// The node and all below it, ascending by number, each once. Walks the graph downward.
     pub fn descendants_or_self(&self, node: Node) -> Vec<Node> {
-        self.closure(&[node], &self.children)
+        Self::closure(&[node], &self.children)
     }
 
     /// The nodes and all above them, ascending by number, each once.
     pub fn ancestors_or_selves(&self, nodes: &[Node]) -> Vec<Node> {
-        self.closure(nodes, &self.parents)
+        Self::closure(nodes, &self.parents)
     }
 
     /// Placeholders, ascending by id.
@@ -161,7 +161,7 @@ impl CategoryGraph {
         self.nodes().filter(too_deep).collect()
     }
 
-    fn closure(&self, from: &[Node], edges: &Lists<Node>) -> Vec<Node> {
+    fn closure(from: &[Node], edges: &Lists<Node>) -> Vec<Node> {
         let mut seen: BTreeSet<Node> = from.iter().copied().collect();
         let mut open: Vec<Node> = seen.iter().copied().collect();
         while let Some(node) = open.pop() {

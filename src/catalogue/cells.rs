@@ -122,8 +122,11 @@ impl<'r> TextCells<'r> {
     }
 }
 
-/// A built-in attribute that is told from a variant's record alone.
-pub(super) const FROM_VARIANT: [(&str, fn(&VariantRecord) -> Option<Value>); 7] = [
+/// An attribute and how a variant's record tells it.
+type FromVariant = (&'static str, fn(&VariantRecord) -> Option<Value>);
+
+/// The built-in attributes that are told from a variant's record alone.
+pub(super) const FROM_VARIANT: [FromVariant; 7] = [
     (COST, |variant| money(variant.cost)),
     (IN_STOCK, |variant| Some(Value::Flag(variant.in_stock()))),
     (LIST_PRICE, |variant| money(variant.list_price)),

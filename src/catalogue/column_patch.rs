@@ -142,10 +142,7 @@ impl<T: Slot> Forward<T> {
     ) -> Self {
         match self {
             Self::Dense(slots) => {
-                let rename = |&slot: &T| match slot == T::NONE {
-                    true => slot,
-                    false => renamed(slot),
-                };
+                let rename = |&slot: &T| if slot == T::NONE { slot } else { renamed(slot) };
                 let mut slots: Vec<T> = slots.iter().map(rename).collect();
                 slots.resize(n_rows as usize, T::NONE);
                 for (row, slot) in changes {

@@ -6,7 +6,6 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::attribute::Declared;
 use crate::catalogue::market::{DisplaySource, HarmGuard, Market, PriceBasis};
 use crate::catalogue::product::{AttributeTexts, CategoryRecord, ProductRecord, VariantRecord};
-use crate::domain::category::CategoryId;
 use crate::domain::id::{MarketId, ProductKey, VariantKey};
 use crate::domain::money::{Currency, Percent};
 use crate::domain::time::Zone;
@@ -77,21 +76,6 @@ pub(super) fn product(
         score: None,
         attributes: attributes(texts),
         variants,
-    }
-}
-
-/// Category ids, separated by blanks.
-pub(super) fn ids(texts: &str) -> Vec<CategoryId> {
-    let parts = texts.split_whitespace();
-    parts.map(|text| CategoryId::parse(text).unwrap()).collect()
-}
-
-/// A category of its id as name, with parents separated by blanks.
-pub(super) fn category(id: &str, parents: &str) -> CategoryRecord {
-    CategoryRecord {
-        id: CategoryId::parse(id).unwrap(),
-        name: Some(id.to_owned()),
-        parents: ids(parents),
     }
 }
 

@@ -40,14 +40,16 @@ pub fn full(
     feed: FullFeed,
     refusals_max: usize,
 ) -> Result<Imported, Vec<Refusal>> {
-    let base = match feed.kinds.products {
-        true => current.emptied(),
-        false => current.clone(),
+    let base = if feed.kinds.products {
+        current.emptied()
+    } else {
+        current.clone()
     };
     let mut stage = Stage::new(&base);
-    stage.kept_categories = match feed.kinds.categories {
-        true => Arc::default(),
-        false => Arc::clone(&current.categories),
+    stage.kept_categories = if feed.kinds.categories {
+        Arc::default()
+    } else {
+        Arc::clone(&current.categories)
     };
     let (scores, records): (Vec<_>, Vec<_>) = (0..)
         .zip(feed.operations)
@@ -55,9 +57,10 @@ pub fn full(
     stage.replace_all(records);
     stage.keep_bad(current, &feed.unreadable);
     stage.replace_scores(current, feed.kinds, scores, &feed.unreadable);
-    let kept = match feed.kinds.categories {
-        true => &BTreeMap::new(),
-        false => &*current.categories,
+    let kept = if feed.kinds.categories {
+        &BTreeMap::new()
+    } else {
+        &*current.categories
     };
     stage.settle_categories(kept, &current.categories);
     if feed.kinds.categories {
@@ -89,7 +92,7 @@ fn rebuilt(
 ) -> Result<(Catalogue, Changes, Vec<Refusal>), Vec<Refusal>> {
     let categories: Vec<_> = stage.merged(&current.categories).into_values().collect();
     let build = |products: Vec<Arc<ProductRecord>>| {
-        let declared = current.schema().declared().clone();
+        let declared = current.schema().declared();
         assemble(
             Arc::clone(&current.market),
             declared,
@@ -124,7 +127,7 @@ fn rebuilt(
 impl Catalogue {
     /// The same market and schema without goods.
     fn emptied(&self) -> Self {
-        let declared = self.schema.declared().clone();
+        let declared = self.schema.declared();
         assemble(Arc::clone(&self.market), declared, Vec::new(), Vec::new()).0
     }
 }
@@ -345,6 +348,7 @@ impl Seen {
                 let before = self.categories.insert(record.id.clone(), ());
                 before.and_then(|()| repeated(record.id.as_str()))
             }
+            FeedOperation::MentionCategory(_) => None,
             _ => {
                 let why = "a full feed replaces; edits and deletes belong to a delta".to_owned();
                 Some(Fault::Contradiction { why })

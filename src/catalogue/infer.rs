@@ -14,7 +14,7 @@ use crate::domain::value::{Locale, Value, ValueType};
 /// Titles are always text.
 pub(super) fn kind_of<'t>(
     attr: &str,
-    texts: impl Iterator<Item = &'t str> + Clone,
+    texts: &(impl Iterator<Item = &'t str> + Clone),
     locale: &Locale,
 ) -> ValueType {
     if attr == TITLE || texts.clone().next().is_none() {
@@ -84,11 +84,12 @@ pub(super) fn find(
 ) -> Found {
     let multi = (0..cells.cells.len()).any(|cell| 1 < cells.cells.at(cell).len());
     let mut declaration = declared.unwrap_or_else(|| Declaration {
-        level: match dissenters.is_empty() {
-            true => Level::Product,
-            false => Level::Variant,
+        level: if dissenters.is_empty() {
+            Level::Product
+        } else {
+            Level::Variant
         },
-        kind: kind_of(attr, cells.cells.items().iter().copied(), locale),
+        kind: kind_of(attr, &cells.cells.items().iter().copied(), locale),
         multi,
         facet: true,
         search: attr == TITLE,

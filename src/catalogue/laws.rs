@@ -318,7 +318,7 @@ fn say_the_same(left: &Catalogue, right: &Catalogue) -> Result<(), TestCaseError
         let all = catalogue
             .products()
             .map(|(_, record)| (record.key.clone(), Arc::clone(record)));
-        BTreeMap::from_iter(all)
+        all.collect::<BTreeMap<_, _>>()
     };
     prop_assert_eq!(records(left), records(right));
     prop_assert_eq!(left.schema(), right.schema());

@@ -194,9 +194,10 @@ impl Catalogue {
         let number = number.unwrap_or(ProductNo(ordinal(self.products.len())));
         let is_new = self.products.len() <= number.0 as usize;
         let stays = !is_new && self.product(number).record.group == record.group;
-        let group = match stays {
-            true => self.product(number).group,
-            false => self.group_for(number, record.group.as_ref()),
+        let group = if stays {
+            self.product(number).group
+        } else {
+            self.group_for(number, record.group.as_ref())
         };
         let slot = ProductSlot {
             record: Arc::clone(record),

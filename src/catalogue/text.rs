@@ -126,9 +126,10 @@ fn in_attribute(catalogue: &Catalogue, attr: &str, token: &str) -> (RowSet, RowS
     let hits = index.find(token);
     let n_rows = catalogue.n_rows();
     let whole = rows_of(column, &hits.whole, n_rows);
-    let prefix = match hits.prefix.len() == hits.whole.len() {
-        true => whole.clone(),
-        false => rows_of(column, &hits.prefix, n_rows),
+    let prefix = if hits.prefix.len() == hits.whole.len() {
+        whole.clone()
+    } else {
+        rows_of(column, &hits.prefix, n_rows)
     };
     (whole, prefix)
 }
@@ -337,7 +338,7 @@ mod tests {
         ) {
             let distinct = |goods: Vec<ProductRecord>| {
                 let by_key = goods.into_iter().map(|record| (record.key.clone(), record));
-                std::collections::BTreeMap::from_iter(by_key).into_values()
+                by_key.collect::<std::collections::BTreeMap<_, _>>().into_values()
             };
             let mut shop = catalogue(distinct(goods).collect(), Vec::new());
             for batch in later.into_iter().chain([Vec::new()]) {

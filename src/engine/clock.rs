@@ -28,17 +28,26 @@ pub struct Backwards {
 impl Clock {
     /// Follows the system's clock.
     pub fn real() -> Self {
-        Self { standing: AtomicI64::new(REAL), is_test: false }
+        Self {
+            standing: AtomicI64::new(REAL),
+            is_test: false,
+        }
     }
 
     /// Follows the system's clock until it is set.
     pub fn test() -> Self {
-        Self { is_test: true, ..Self::real() }
+        Self {
+            is_test: true,
+            ..Self::real()
+        }
     }
 
     /// Stands at `now` from the beginning.
     pub fn standing_at(now: Timestamp) -> Self {
-        Self { standing: AtomicI64::new(now.0), is_test: true }
+        Self {
+            standing: AtomicI64::new(now.0),
+            is_test: true,
+        }
     }
 
     /// What time it is.
@@ -69,7 +78,10 @@ impl Clock {
 }
 
 /// Milliseconds of the system's clock since 1970.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the clock"
+)]
 fn real_now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let ms = since.map_or(0, |since| since.as_millis());
@@ -83,7 +95,10 @@ mod tests {
     #[test]
     fn a_test_clock_stands_and_only_moves_forward() {
         let clock = Clock::standing_at(Timestamp(5));
-        assert_eq!(clock.set(Timestamp(4)), Err(Backwards { now: Timestamp(5) }));
+        assert_eq!(
+            clock.set(Timestamp(4)),
+            Err(Backwards { now: Timestamp(5) })
+        );
         assert_eq!(clock.set(Timestamp(9)), Ok(()));
         assert_eq!(clock.now(), Timestamp(9));
     }

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::access::principal::Principal;
 use crate::domain::time::Timestamp;
-use crate::engine::Engine;
 use crate::engine::error::EngineError;
+use crate::engine::start::Engine;
 use crate::record::Stored;
 use crate::record::desk::{AnswerV1, AuditV1};
 use crate::record::key;
@@ -25,6 +25,35 @@ const ANSWER_BYTES_MAX: usize = 16_384;
 /// Longest stored form that an audit entry keeps as a version to go back to.
 const VERSION_BYTES_MAX: usize = 65_536;
 
+/// How often a decision is made again when others were faster.
+pub(in crate::engine) const TRIES: u32 = 8;
+
+/// What the caller knew about the object it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// The revision it saw.
+    At(Revision),
+    /// Any: only for verbs that stop something, which must never lose a race.
+    Any,
+}
+
+impl Known {
+    /// The revision of this number.
+    pub fn at(revision: u64) -> Self {
+        Self::At(Revision(revision))
+    }
+
+    /// Whether the caller knows what stands.
+    pub(in crate::engine) fn check(self, standing: Revision) -> Result<(), EngineError> {
+        match self {
+            Self::At(revision) if revision != standing => Err(EngineError::StaleRevision {
+                current: standing.0,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Who asks for a write, and how.
 #[derive(Clone, Debug)]
 pub struct Intent {
@@ -34,6 +63,18 @@ pub struct Intent {
     pub address: Option<String>,
     /// Set if the caller sent an `Idempotency-Key`.
     pub idempotency: Option<Idempotency>,
+}
+
+impl Intent {
+    /// The process acting for itself.
+    pub fn system() -> Self {
+        let principal = std::sync::Arc::new(Principal::system());
+        Self {
+            principal,
+            address: None,
+            idempotency: None,
+        }
+    }
 }
 
 /// An idempotent request: repeating it gives the first answer again.
@@ -57,7 +98,10 @@ impl Idempotency {
         }
         let mut id = [0; 16];
         id.copy_from_slice(&hasher.finalize()[..16]);
-        Self { id: CommitId(id), request: Sha256::digest(body).into() }
+        Self {
+            id: CommitId(id),
+            request: Sha256::digest(body).into(),
+        }
     }
 }
 
@@ -125,7 +169,15 @@ impl Change {
     pub(in crate::engine) fn delete(action: &'static str, object: Key, now: Timestamp) -> Self {
         let writes = vec![Write::delete(object.clone())];
         let purpose = Purpose::Relief;
-        Self { action, object, guards: Vec::new(), writes, after: None, purpose, now }
+        Self {
+            action,
+            object,
+            guards: Vec::new(),
+            writes,
+            after: None,
+            purpose,
+            now,
+        }
     }
 
     /// Adds a condition.
@@ -142,8 +194,16 @@ impl Change {
         form: &S,
     ) -> Result<Self, EngineError> {
         let payload = codec::encode(form).map_err(too_large)?;
-        self.writes.push(put_payload(key, S::KIND, S::SCHEMA, &payload)?);
+        self.writes
+            .push(put_payload(key, S::KIND, S::SCHEMA, &payload)?);
         Ok(self)
+    }
+
+    /// Deletes a record beside the object's own change.
+    #[must_use]
+    pub(in crate::engine) fn also_delete(mut self, key: Key) -> Self {
+        self.writes.push(Write::delete(key));
+        self
     }
 
     /// Lets it through when the disk is nearly full.
@@ -173,16 +233,32 @@ impl Engine {
         &self,
         intent: &Intent,
     ) -> Result<Option<(StoredAnswer, Revision)>, EngineError> {
-        let Some(idempotency) = &intent.idempotency else { return Ok(None) };
+        let Some(idempotency) = &intent.idempotency else {
+            return Ok(None);
+        };
         let found = self.config().get(&key::answer(idempotency.id)).await?;
         let Some(entry) = found else { return Ok(None) };
-        let stored = AnswerV1::open(&entry.value)?;
+        let stored = AnswerV1::open(&entry)?;
         if stored.request != idempotency.request {
             return Err(EngineError::IdempotencyKeyReused);
         }
-        let answer =
-            StoredAnswer { status: stored.status, location: stored.location, body: stored.body };
-        Ok(Some((answer, entry.value.revision())))
+        let answer = StoredAnswer {
+            status: stored.status,
+            location: stored.location,
+            body: stored.body,
+        };
+        Ok(Some((answer, entry.revision())))
+    }
+
+    /// The first answer of a request that another one has just made.
+    pub(in crate::engine) async fn first_answer<T>(
+        &self,
+        intent: &Intent,
+    ) -> Result<Written<T>, EngineError> {
+        match self.replay(intent).await? {
+            Some((answer, revision)) => Ok(Written::Replayed(answer, revision)),
+            None => Err(EngineError::OutcomeUnknown),
+        }
     }
 
     /// Commits the change with its audit entry and answer, and waits for its snapshot.
@@ -193,7 +269,9 @@ impl Engine {
         answer: Option<&StoredAnswer>,
     ) -> Result<Revision, Missed> {
         let object = change.object.clone();
-        let commit = self.compose(intent, change, answer).map_err(Missed::Refused)?;
+        let commit = self
+            .compose(intent, change, answer)
+            .map_err(Missed::Refused)?;
         match self.config().commit(commit).await {
             Ok(revision) => {
                 self.published(revision).await.map_err(Missed::Refused)?;
@@ -215,10 +293,18 @@ impl Engine {
         change: Change,
         answer: Option<&StoredAnswer>,
     ) -> Result<Commit, EngineError> {
-        let id = intent.idempotency.map_or_else(|| self.entropy().commit_id(), |known| known.id);
+        let id = intent
+            .idempotency
+            .map_or_else(|| self.entropy().commit_id(), |known| known.id);
         let mut writes = change.writes;
-        let before = self.config().folded().get(&change.object).map(|value| digest(value.bytes()));
-        let (schema, after) = change.after.map_or((0, None), |(schema, form)| (schema, Some(form)));
+        let before = self
+            .config()
+            .folded()
+            .get(&change.object)
+            .map(|value| digest(value.bytes()));
+        let (schema, after) = change
+            .after
+            .map_or((0, None), |(schema, form)| (schema, Some(form)));
         let audit = AuditV1 {
             at: change.now.0,
             actor: intent.principal.actor(),
@@ -231,9 +317,15 @@ impl Engine {
             schema,
             refused: None,
         };
-        writes.push(put(key::audit(change.now, self.entropy().commit_id()), &audit)?);
+        writes.push(put(
+            key::audit(change.now, self.entropy().commit_id()),
+            &audit,
+        )?);
         if let (Some(idempotency), Some(answer)) = (&intent.idempotency, answer) {
-            let body = answer.body.clone().filter(|body| body.len() <= ANSWER_BYTES_MAX);
+            let body = answer
+                .body
+                .clone()
+                .filter(|body| body.len() <= ANSWER_BYTES_MAX);
             let stored = AnswerV1 {
                 at: change.now.0,
                 request: idempotency.request,
@@ -251,7 +343,12 @@ impl Engine {
 }
 
 fn put<S: Stored>(key: Key, form: &S) -> Result<Write, EngineError> {
-    put_payload(key, S::KIND, S::SCHEMA, &codec::encode(form).map_err(too_large)?)
+    put_payload(
+        key,
+        S::KIND,
+        S::SCHEMA,
+        &codec::encode(form).map_err(too_large)?,
+    )
 }
 
 fn put_payload(key: Key, kind: Kind, schema: u16, payload: &[u8]) -> Result<Write, EngineError> {

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use rand::rngs::ChaCha12Rng;
-use rand::{Rng, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 
 use crate::store::commit::CommitId;
 
@@ -34,12 +34,17 @@ impl Entropy {
 
     /// A UUIDv7 of the instant `ms` (RFC 9562 section 5.7), greater than every one before.
     pub fn id(&self, ms: i64) -> [u8; 16] {
-        let mut source = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut source = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let random: u128 = source.random.random();
         let millis = u64::try_from(ms).unwrap_or(0);
         let drawn = uuid::Builder::from_unix_timestamp_millis(
             millis,
-            random.to_be_bytes()[..10].try_into().expect("ten of sixteen bytes"),
+            random.to_be_bytes()[..10]
+                .try_into()
+                .expect("ten of sixteen bytes"),
         );
         let id = drawn.into_uuid().as_u128().max(source.last_id + 1);
         source.last_id = id;
@@ -59,7 +64,10 @@ impl Entropy {
     /// Random bytes, fit for secrets.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
-        let mut source = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut source = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         source.random.fill_bytes(&mut bytes);
         bytes
     }
@@ -79,7 +87,10 @@ mod tests {
 
     #[test]
     fn the_same_seed_draws_the_same() {
-        assert_eq!(Entropy::seeded(7).bytes::<32>(), Entropy::seeded(7).bytes::<32>());
+        assert_eq!(
+            Entropy::seeded(7).bytes::<32>(),
+            Entropy::seeded(7).bytes::<32>()
+        );
         assert_ne!(Entropy::seeded(7).salt(), Entropy::seeded(8).salt());
     }
 }

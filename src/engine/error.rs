@@ -7,7 +7,9 @@ use crate::access::may::Refusal;
 use crate::domain::complaint::Complaint;
 use crate::domain::id::{ImportId, MarketId};
 use crate::domain::time::Timestamp;
+use crate::engine::goods::GoodsError;
 use crate::record::RecordError;
+use crate::store::chunk::ChunkError;
 use crate::store::commit::CommitError;
 use crate::store::shared::Rebuilding;
 
@@ -172,7 +174,9 @@ impl EngineError {
     /// An object that is too large to be stored.
     pub fn too_large(have: usize) -> Self {
         let max = crate::store::commit::COMMIT_BYTES_MAX;
-        Self::Invalid(vec![crate::domain::complaint::Fault::TooLong { have, max }.at("")])
+        Self::Invalid(vec![
+            crate::domain::complaint::Fault::TooLong { have, max }.at(""),
+        ])
     }
 }
 
@@ -188,9 +192,9 @@ impl From<Refusal> for EngineError {
 impl From<CommitError> for EngineError {
     fn from(error: CommitError) -> Self {
         match error {
-            CommitError::Conflict { current, .. } => {
-                Self::StaleRevision { current: current.map_or(0, |revision| revision.0) }
-            }
+            CommitError::Conflict { current, .. } => Self::StaleRevision {
+                current: current.map_or(0, |revision| revision.0),
+            },
             CommitError::AlreadyDone(_) | CommitError::Unknown => Self::OutcomeUnknown,
             CommitError::Full => Self::StorageFull,
             CommitError::ReadOnly => Self::StoreUnavailable,
@@ -211,6 +215,29 @@ impl From<RecordError> for EngineError {
     }
 }
 
+impl From<ChunkError> for EngineError {
+    fn from(error: ChunkError) -> Self {
+        match error {
+            ChunkError::Full => Self::StorageFull,
+            ChunkError::ReadOnly => Self::StoreUnavailable,
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl From<GoodsError> for EngineError {
+    fn from(error: GoodsError) -> Self {
+        match error {
+            GoodsError::Chunk(error) => error.into(),
+            other => Self::internal(other),
+        }
+    }
+}
+
 fn count(n: usize) -> String {
-    if n == 1 { "1 field".to_owned() } else { format!("{n} fields") }
+    if n == 1 {
+        "1 field".to_owned()
+    } else {
+        format!("{n} fields")
+    }
 }

@@ -6,29 +6,30 @@
 //! before; a market is built anew only when its goods, settings, promotions or day changed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
+use crate::access::key::KeyRecord;
 use crate::catalogue::Catalogue;
 use crate::catalogue::market::Market;
 use crate::domain::id::{KeyId, MarketId, PromotionId};
 use crate::domain::time::Timestamp;
-use crate::engine::Engine;
 use crate::engine::goods;
-use crate::engine::snapshot::{Held, KeyRecord, MarketState, Secrets, Snapshot};
+use crate::engine::snapshot::{Held, MarketState, Secrets, Snapshot};
+use crate::engine::start::Engine;
 use crate::engine::view::{self, Goods, Sets};
 use crate::promotion::terms::Promotion;
-use crate::ranking::build::RankBase;
+use crate::ranking::base::RankBase;
 use crate::record::access::KeyV1;
 use crate::record::desk::{CalendarV1, MetaV1};
 use crate::record::import::MappingV1;
 use crate::record::market::{GoodsV1, MarketV1};
 use crate::record::promotion::PromotionV1;
 use crate::record::{RecordError, Stored};
+use crate::store::Revision;
 use crate::store::codec::Value;
 use crate::store::key::Key;
-use crate::store::Revision;
 
 /// What wakes the folder.
 pub(in crate::engine) enum Wake {
@@ -87,7 +88,10 @@ impl Folder {
         let folded = engine.config().folded();
         let meta_key = crate::record::key::meta();
         let meta = folded.get(&meta_key).ok_or(FoldError::NoMeta)?;
-        let meta = MetaV1::open(&meta).map_err(|source| FoldError::Record { key: meta_key, source })?;
+        let meta = MetaV1::open(meta).map_err(|source| FoldError::Record {
+            key: meta_key,
+            source,
+        })?;
         let mut folder = Self {
             engine: engine.clone(),
             revision: folded.revision(),
@@ -133,31 +137,69 @@ impl Folder {
 
     /// Takes in what was committed since, builds what it touches, and publishes.
     pub(in crate::engine) fn catch_up(&mut self) -> Result<(), FoldError> {
+        let seen = Instant::now();
         let before = self.revision;
-        let (changes, last) = self.engine.changes_after(self.revision);
-        for (key, value) in changes {
-            self.apply(&key, value.as_ref())?;
-        }
-        self.revision = last;
+        self.follow()?;
+        let last = self.revision;
         let now = self.engine.now();
-        let due: Vec<MarketId> =
-            self.markets.keys().filter(|market| self.is_due(market, now)).cloned().collect();
+        let due: Vec<MarketId> = self
+            .markets
+            .keys()
+            .filter(|market| self.is_due(market, now))
+            .cloned()
+            .collect();
         let is_first = !self.engine.has_snapshot();
         if due.is_empty() && before == last && !is_first {
             return Ok(());
         }
-        for market in due {
-            let state = self.build(&market, now)?;
-            self.states.insert(market, Arc::new(state));
+        for market in &due {
+            let state = self.build(market, now)?;
+            self.states.insert(market.clone(), Arc::new(state));
         }
         self.dirty.clear();
         self.engine.publish(self.snapshot());
+        for market in &due {
+            let series = &self.states[market].series;
+            series.publish_duration.observe(seen.elapsed());
+            series.published(last.0, now);
+        }
+        Ok(())
+    }
+
+    /// Takes in every commit since; all of the configuration if the log no longer reaches back.
+    fn follow(&mut self) -> Result<(), FoldError> {
+        loop {
+            let Ok(records) = self.engine.config().records_after(self.revision) else {
+                tracing::warn!("the log does not reach back; all configuration is read again");
+                return self.reload();
+            };
+            let Some(last) = records.last() else {
+                return Ok(());
+            };
+            let last = last.revision;
+            for record in &records {
+                for (key, value) in &record.writes {
+                    self.apply(key, value.as_ref())?;
+                }
+            }
+            self.revision = last;
+        }
+    }
+
+    fn reload(&mut self) -> Result<(), FoldError> {
+        let fresh = Self::load(&self.engine)?;
+        let states = std::mem::take(&mut self.states);
+        *self = fresh;
+        self.states = states;
         Ok(())
     }
 
     fn snapshot(&self) -> Snapshot {
         let by_digest = self.keys.values().flat_map(|held| {
-            held.value.digests.iter().map(|(digest, _)| (*digest, held.clone()))
+            held.value
+                .digests
+                .iter()
+                .map(|(digest, _)| (*digest, held.clone()))
         });
         Snapshot {
             revision: self.revision,
@@ -173,7 +215,11 @@ impl Folder {
 
     /// Whether a market changed, or its views no longer reach far enough.
     fn is_due(&self, market: &MarketId, now: Timestamp) -> bool {
-        let Some(state) = self.states.get(market).filter(|_| !self.dirty.contains(market)) else {
+        let Some(state) = self
+            .states
+            .get(market)
+            .filter(|_| !self.dirty.contains(market))
+        else {
             return true;
         };
         let reaches = |at: Timestamp| state.view_at(at).is_some();
@@ -183,7 +229,9 @@ impl Folder {
     fn sleep(&self) -> Duration {
         let now = self.engine.now();
         let ends = self.states.values().filter_map(|state| state.views.last());
-        let next = ends.map(|timed| timed.period.end().0 - view::SUCCESSOR_AHEAD_MS - now.0).min();
+        let next = ends
+            .map(|timed| timed.period.end().0 - view::SUCCESSOR_AHEAD_MS - now.0)
+            .min();
         let wait_ms = u64::try_from(next.unwrap_or(i64::MAX)).unwrap_or(0);
         Duration::from_millis(wait_ms.clamp(1, SLEEP_MS_MAX))
     }
@@ -192,15 +240,14 @@ impl Folder {
         let held = &self.markets[id];
         let (market, stored) = &*held.value;
         let former = self.states.get(id);
-        let same_goods = former.filter(|state| {
-            *state.goods == *stored && *state.market.value == *market
-        });
-        let (catalogue, base, known) = match same_goods {
-            Some(state) => (Arc::clone(&state.catalogue), Arc::clone(&state.base), state.sets.clone()),
-            None => {
-                let (catalogue, base) = self.load_goods(market, stored)?;
-                (catalogue, base, Sets::new())
-            }
+        let same_goods =
+            former.filter(|state| *state.goods == *stored && *state.market.value == *market);
+        let (catalogue, base, known) = if let Some(state) = same_goods {
+            let (catalogue, base) = (Arc::clone(&state.catalogue), Arc::clone(&state.base));
+            (catalogue, base, state.sets.clone())
+        } else {
+            let (catalogue, base) = self.load_goods(market, stored)?;
+            (catalogue, base, Sets::new())
         };
         let promotions: Vec<Held<Promotion>> = self
             .promotions
@@ -208,9 +255,21 @@ impl Folder {
             .filter(|promotion| promotion.value.markets.contains(id) && !promotion.value.archived)
             .cloned()
             .collect();
-        let goods = Goods { catalogue: &catalogue, base: &base, promotions: &promotions };
-        let market = Held::new(held.revision, market.clone());
-        Ok(view::market_state(market, Arc::new(stored.clone()), &goods, now, &known))
+        let goods = Goods {
+            catalogue: &catalogue,
+            base: &base,
+            promotions: &promotions,
+        };
+        let (views, sets) = view::views(&goods, now, &known);
+        Ok(MarketState {
+            market: Held::new(held.revision, market.clone()),
+            goods: Arc::new(stored.clone()),
+            catalogue,
+            base,
+            sets,
+            views,
+            series: self.engine.metrics().market(id),
+        })
     }
 
     /// Goods that an import has just built, or those in the store.
@@ -222,9 +281,11 @@ impl Folder {
         if let Some(prepared) = self.engine.take_prepared(&market.id, stored) {
             return Ok(prepared);
         }
-        let chunks = self.engine.chunks();
-        let catalogue = goods::load(chunks, market, stored)
-            .map_err(|why| FoldError::Goods { market: market.id.clone(), why: why.to_string() })?;
+        let chunks = self.engine.chunk_store();
+        let catalogue = goods::load(&*chunks, market, stored).map_err(|why| FoldError::Goods {
+            market: market.id.clone(),
+            why: why.to_string(),
+        })?;
         let catalogue = Arc::new(catalogue);
         let base = Arc::new(RankBase::build(&catalogue));
         Ok((catalogue, base))
@@ -232,7 +293,10 @@ impl Folder {
 
     /// Takes in one record as it stands now; `None` for one that was deleted.
     fn apply(&mut self, key: &Key, value: Option<&Value>) -> Result<(), FoldError> {
-        self.decode(key, value).map_err(|source| FoldError::Record { key: key.clone(), source })
+        self.decode(key, value).map_err(|source| FoldError::Record {
+            key: key.clone(),
+            source,
+        })
     }
 
     fn decode(&mut self, key: &Key, value: Option<&Value>) -> Result<(), RecordError> {
@@ -252,16 +316,21 @@ impl Folder {
         let market = stored.market()?;
         let id = market.id.clone();
         self.dirty.insert(id.clone());
-        self.markets.insert(id, Held::new(value.revision(), (market, stored.goods)));
+        self.markets
+            .insert(id, Held::new(value.revision(), (market, stored.goods)));
         Ok(())
     }
 
     fn apply_promotion(&mut self, value: Option<&Value>) -> Result<(), RecordError> {
         let Some(value) = value else { return Ok(()) };
         let promotion = Promotion::try_from(PromotionV1::open(value)?)?;
-        let former = self.promotions.get(&promotion.id).map(|held| Arc::clone(&held.value));
+        let former = self
+            .promotions
+            .get(&promotion.id)
+            .map(|held| Arc::clone(&held.value));
         let markets = former.iter().flat_map(|former| former.markets.iter());
-        self.dirty.extend(markets.chain(&promotion.markets).cloned());
+        self.dirty
+            .extend(markets.chain(&promotion.markets).cloned());
         let held = Held::new(value.revision(), promotion);
         Arc::make_mut(&mut self.promotions).insert(held.value.id, held);
         Ok(())
@@ -309,7 +378,9 @@ impl Folder {
             let have = standing.count();
             if have != held.value.bookings as usize {
                 let counted = held.value.bookings;
-                faults.push(format!("cal.{market} counts {counted} promotions, {have} stand"));
+                faults.push(format!(
+                    "cal.{market} counts {counted} promotions, {have} stand"
+                ));
             }
         }
         faults

@@ -5,17 +5,28 @@
 //! the store already. A delta adds one chunk of operations; when there are too many, the
 //! generation is written anew.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hasher;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use siphasher::sip128::SipHasher24;
+use siphasher::sip::SipHasher13;
 
 use crate::catalogue::Catalogue;
+use crate::catalogue::attribute::{Declaration, Declared, Level};
+use crate::catalogue::change::Changes;
 use crate::catalogue::market::Market;
 use crate::catalogue::product::{CategoryRecord, FeedOperation, ProductRecord};
+use crate::domain::category::CategoryId;
+use crate::domain::complaint::Fault;
+use crate::domain::id::ProductKey;
+use crate::domain::value::ValueType;
+use crate::engine::markets::{declared_of, declared_v1};
+use crate::predicate::rule::Attr;
 use crate::record::RecordError;
 use crate::record::catalogue::{CategoryV1, ManifestV1, OperationV1, ProductV1};
-use crate::record::market::GoodsV1;
+use crate::record::market::{DeclaredV1, GoodsV1};
 use crate::store::chunk::{ChunkError, ChunkHash, ChunkStore};
 use crate::store::codec::{self, CodecError};
 
@@ -26,7 +37,10 @@ const PRODUCTS_PER_CHUNK: u64 = 256;
 const PRODUCTS_PER_CHUNK_MAX: usize = 1_024;
 
 /// Delta chunks after which the next import writes a new generation.
-pub(in crate::engine) const DELTAS_MAX: usize = 64;
+const DELTAS_MAX: usize = 64;
+
+/// A change of more than one record in so many writes a new generation.
+const CHANGED_PARTS: usize = 20;
 
 /// Why goods cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -45,42 +59,200 @@ pub enum GoodsError {
     Refused(String),
 }
 
-/// Writes a whole generation and says where it lies.
+/// Writes the goods after an import: a whole generation, or one more delta of the one that stands.
 ///
 /// # Errors
 /// [`GoodsError`] if a chunk cannot be written.
-pub(in crate::engine) fn save(
+pub(in crate::engine) fn next(
     chunks: &dyn ChunkStore,
-    products: &[Arc<ProductRecord>],
-    categories: &[CategoryRecord],
-    generation: u64,
+    before: &GoodsV1,
+    next: &Catalogue,
+    changes: &Changes,
 ) -> Result<GoodsV1, GoodsError> {
-    let stored: Vec<ProductV1> = products.par_iter().map(|product| (&**product).into()).collect();
-    let mut manifest = ManifestV1::default();
-    let mut from = 0;
-    for end in boundaries(products) {
-        let hash = put(chunks, &stored[from..end])?;
-        manifest.products.push((hash, n(end - from)));
-        from = end;
+    let n_changed = changes.products.len() + changes.categories.len();
+    let n_products = next.n_product_numbers() as usize;
+    let is_small = n_changed * CHANGED_PARTS < n_products + CHANGED_PARTS;
+    let attributes = declared_of(next);
+    if before.manifest.is_some() && is_small && before.deltas.len() < DELTAS_MAX {
+        let mut goods = GoodsV1 {
+            attributes,
+            ..before.clone()
+        };
+        if n_changed != 0 {
+            goods.deltas.push(put(chunks, &operations_of(changes))?);
+        }
+        return Ok(goods);
     }
-    for part in categories.chunks(PRODUCTS_PER_CHUNK_MAX) {
-        let nodes: Vec<CategoryV1> = part.iter().map(Into::into).collect();
-        manifest.categories.push((put(chunks, &nodes)?, n(nodes.len())));
-    }
-    let manifest = Some(put(chunks, &manifest)?);
-    Ok(GoodsV1 { generation, manifest, deltas: Vec::new(), attributes: Vec::new() })
+    let (products, categories) = save(chunks, next)?;
+    let manifest = Some(put(
+        chunks,
+        &ManifestV1 {
+            products,
+            categories,
+        },
+    )?);
+    Ok(GoodsV1 {
+        generation: before.generation + 1,
+        manifest,
+        deltas: Vec::new(),
+        attributes,
+    })
 }
 
-/// Writes the operations of a delta as one chunk.
+/// Hashes of chunks, with the number of records in each.
+type Listed = Vec<([u8; 32], u32)>;
+
+fn save(chunks: &dyn ChunkStore, goods: &Catalogue) -> Result<(Listed, Listed), GoodsError> {
+    let mut products: Vec<&Arc<ProductRecord>> = goods.products().map(|(_, own)| own).collect();
+    products.sort_unstable_by(|left, right| left.key.cmp(&right.key));
+    let stretches = boundaries(&products);
+    let saved: Result<Listed, GoodsError> = stretches
+        .into_par_iter()
+        .map(|stretch| {
+            let stored: Vec<ProductV1> = products[stretch]
+                .iter()
+                .map(|product| (&***product).into())
+                .collect();
+            Ok((put(chunks, &stored)?, n(stored.len())))
+        })
+        .collect();
+    let nodes: Vec<CategoryV1> = goods.categories().map(|node| (&**node).into()).collect();
+    let categories: Result<Listed, GoodsError> = nodes
+        .chunks(PRODUCTS_PER_CHUNK_MAX)
+        .map(|part| Ok((put(chunks, part)?, n(part.len()))))
+        .collect();
+    Ok((saved?, categories?))
+}
+
+/// Writes changes that are held back: declared attributes, then operations.
 ///
 /// # Errors
-/// [`GoodsError`] if it cannot be written.
-pub(in crate::engine) fn save_delta(
+/// [`GoodsError`] if a chunk cannot be written.
+pub(in crate::engine) fn save_held_back(
     chunks: &dyn ChunkStore,
-    operations: &[FeedOperation],
-) -> Result<[u8; 32], GoodsError> {
-    let stored: Vec<OperationV1> = operations.iter().map(Into::into).collect();
-    put(chunks, &stored)
+    changes: &Changes,
+) -> Result<Vec<[u8; 32]>, GoodsError> {
+    let declared: Vec<DeclaredV1> = changes
+        .declared
+        .iter()
+        .map(|(attr, own)| declared_v1(attr, *own))
+        .collect();
+    let mut hashes = vec![put(chunks, &declared)?];
+    for part in operations_of(changes).chunks(PRODUCTS_PER_CHUNK_MAX) {
+        hashes.push(put(chunks, part)?);
+    }
+    Ok(hashes)
+}
+
+/// Reads what [`save_held_back`] wrote.
+///
+/// # Errors
+/// [`GoodsError`] if a chunk is missing or does not fit.
+pub(in crate::engine) fn load_held_back(
+    chunks: &dyn ChunkStore,
+    hashes: &[[u8; 32]],
+) -> Result<Changes, GoodsError> {
+    let mut changes = Changes::default();
+    let Some((declared, parts)) = hashes.split_first() else {
+        return Ok(changes);
+    };
+    let stored: Vec<DeclaredV1> = get(chunks, declared)?;
+    changes.declared = read_declared(&stored)?;
+    for hash in parts {
+        add_changes(get(chunks, hash)?, &mut changes)?;
+    }
+    Ok(changes)
+}
+
+/// Hashes of the chunks that a market's goods are made of.
+///
+/// # Errors
+/// [`GoodsError`] if the manifest is missing or does not fit.
+pub(in crate::engine) fn live_chunks(
+    chunks: &dyn ChunkStore,
+    goods: &GoodsV1,
+    live: &mut BTreeSet<ChunkHash>,
+) -> Result<(), GoodsError> {
+    live.extend(goods.deltas.iter().map(|hash| ChunkHash(*hash)));
+    let Some(hash) = &goods.manifest else {
+        return Ok(());
+    };
+    let manifest: ManifestV1 = get(chunks, hash)?;
+    live.insert(ChunkHash(*hash));
+    let listed = manifest.products.iter().chain(&manifest.categories);
+    live.extend(listed.map(|(hash, _)| ChunkHash(*hash)));
+    Ok(())
+}
+
+/// Changes as operations that replace and delete.
+fn operations_of(changes: &Changes) -> Vec<OperationV1> {
+    let products = changes.products.iter().map(|(key, record)| match record {
+        Some(record) => FeedOperation::ReplaceProduct((**record).clone()),
+        None => FeedOperation::DeleteProduct(key.clone()),
+    });
+    let categories = changes.categories.iter().map(|(id, record)| match record {
+        Some(record) => FeedOperation::ReplaceCategory((**record).clone()),
+        None => FeedOperation::DeleteCategory(id.clone()),
+    });
+    products
+        .chain(categories)
+        .map(|operation| (&operation).into())
+        .collect()
+}
+
+fn add_changes(stored: Vec<OperationV1>, changes: &mut Changes) -> Result<(), GoodsError> {
+    for operation in stored {
+        match operation.try_into()? {
+            FeedOperation::ReplaceProduct(record) => {
+                changes
+                    .products
+                    .insert(record.key.clone(), Some(Arc::new(record)));
+            }
+            FeedOperation::DeleteProduct(key) => {
+                changes.products.insert(key, None);
+            }
+            FeedOperation::ReplaceCategory(record) => {
+                changes
+                    .categories
+                    .insert(record.id.clone(), Some(Arc::new(record)));
+            }
+            FeedOperation::DeleteCategory(id) => {
+                changes.categories.insert(id, None);
+            }
+            _ => {
+                return Err(GoodsError::Refused(
+                    "an operation that no delta holds".to_owned(),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Declarations as stored.
+///
+/// # Errors
+/// [`RecordError::Refused`] for one that its constructor refuses.
+pub(in crate::engine) fn read_declared(stored: &[DeclaredV1]) -> Result<Declared, RecordError> {
+    let refused = |fault: Fault| RecordError::Refused {
+        what: format!("attributes: {fault}"),
+    };
+    let mut declared = Declared::new();
+    for own in stored {
+        let declaration = Declaration {
+            level: if own.variant_level {
+                Level::Variant
+            } else {
+                Level::Product
+            },
+            kind: ValueType::parse(&own.kind).map_err(refused)?,
+            multi: own.multi,
+            facet: own.facet,
+            search: own.search,
+        };
+        declared.insert(Attr::parse(&own.attr).map_err(refused)?, declaration);
+    }
+    Ok(declared)
 }
 
 /// Reads the goods of a market and builds its catalogue.
@@ -101,7 +273,9 @@ pub(in crate::engine) fn load(
         .par_iter()
         .map(|(hash, _)| {
             let stored: Vec<ProductV1> = get(chunks, hash)?;
-            let read = stored.into_iter().map(|product| product.try_into().map(Arc::new));
+            let read = stored
+                .into_iter()
+                .map(|product| product.try_into().map(Arc::new));
             Ok(read.collect::<Result<_, RecordError>>()?)
         })
         .collect();
@@ -113,43 +287,70 @@ pub(in crate::engine) fn load(
             categories.push(node.try_into()?);
         }
     }
-    let declared = crate::engine::catalogue::declared(&goods.attributes)?;
-    let (mut catalogue, _) = Catalogue::build(market.clone(), declared, products, categories);
+    let declared = read_declared(&goods.attributes)?;
+    let mut changes = Changes::default();
     for hash in &goods.deltas {
-        let stored: Vec<OperationV1> = get(chunks, hash)?;
-        let operations: Result<Vec<FeedOperation>, RecordError> =
-            stored.into_iter().map(TryInto::try_into).collect();
-        catalogue = crate::engine::catalogue::replay_delta(&catalogue, operations?)?;
+        add_changes(get(chunks, hash)?, &mut changes)?;
     }
-    Ok(catalogue)
+    let products = merged(products, std::mem::take(&mut changes.products));
+    let categories = merged_categories(categories, changes.categories);
+    Ok(Catalogue::build(market.clone(), declared, products, categories).0)
 }
 
-/// Ends of the chunks: behind each product whose key's hash says so, or when one grows too long.
-fn boundaries(products: &[Arc<ProductRecord>]) -> Vec<usize> {
-    let mut ends = Vec::new();
+/// The products of the manifest with the deltas' changes: those of the later delta win.
+fn merged(
+    products: Vec<Arc<ProductRecord>>,
+    changes: BTreeMap<ProductKey, Option<Arc<ProductRecord>>>,
+) -> Vec<Arc<ProductRecord>> {
+    let kept = products
+        .into_iter()
+        .filter(|product| !changes.contains_key(&product.key));
+    let mut merged: Vec<_> = kept.collect();
+    merged.extend(changes.into_values().flatten());
+    merged
+}
+
+fn merged_categories(
+    categories: Vec<CategoryRecord>,
+    changes: BTreeMap<CategoryId, Option<Arc<CategoryRecord>>>,
+) -> Vec<CategoryRecord> {
+    let kept = categories
+        .into_iter()
+        .filter(|node| !changes.contains_key(&node.id));
+    let mut merged: Vec<_> = kept.collect();
+    merged.extend(changes.into_values().flatten().map(Arc::unwrap_or_clone));
+    merged
+}
+
+/// Stretches of products that lie in one chunk: each ends behind a product whose key's hash says
+/// so, or when it grows too long.
+fn boundaries(products: &[&Arc<ProductRecord>]) -> Vec<Range<usize>> {
+    let mut stretches = Vec::new();
     let mut from = 0;
     for (place, product) in products.iter().enumerate() {
-        let hash = siphasher::sip128::Hasher128::finish128(&hashed(product.key.as_str())).h1;
-        let long = PRODUCTS_PER_CHUNK_MAX <= place + 1 - from;
-        if hash % PRODUCTS_PER_CHUNK == 0 || long || place + 1 == products.len() {
-            ends.push(place + 1);
+        let mut hasher = SipHasher13::new();
+        hasher.write(product.key.as_str().as_bytes());
+        let ends = hasher.finish().is_multiple_of(PRODUCTS_PER_CHUNK);
+        let is_long = PRODUCTS_PER_CHUNK_MAX < place + 2 - from;
+        if ends || is_long || place + 1 == products.len() {
+            stretches.push(from..place + 1);
             from = place + 1;
         }
     }
-    ends
+    stretches
 }
 
-fn hashed(key: &str) -> SipHasher24 {
-    let mut hasher = SipHasher24::new();
-    std::hash::Hasher::write(&mut hasher, key.as_bytes());
-    hasher
-}
-
-fn put<T: serde::Serialize + ?Sized>(chunks: &dyn ChunkStore, form: &T) -> Result<[u8; 32], GoodsError> {
+fn put<T: serde::Serialize + ?Sized>(
+    chunks: &dyn ChunkStore,
+    form: &T,
+) -> Result<[u8; 32], GoodsError> {
     Ok(chunks.put(&codec::encode_chunk(form)?)?.0)
 }
 
-fn get<T: serde::de::DeserializeOwned>(chunks: &dyn ChunkStore, hash: &[u8; 32]) -> Result<T, GoodsError> {
+fn get<T: serde::de::DeserializeOwned>(
+    chunks: &dyn ChunkStore,
+    hash: &[u8; 32],
+) -> Result<T, GoodsError> {
     Ok(codec::decode_chunk(&chunks.get(&ChunkHash(*hash))?)?)
 }
 

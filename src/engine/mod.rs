@@ -1,5 +1,58 @@
 //! **What happens when somebody asks for X?**
+//!
+//! Floor 3: use cases. Each function of [`Engine`](start::Engine) is one: permission → state →
+//! logic → commit → count. Whatever is decided is decided in a pure room below; here stand the
+//! clock, the randomness, the one door for writes and the snapshot that everybody reads.
+//!
+//! ```text
+//! write: may → snapshot → room's constructor → calendar → commit (guards, audit, answer) → published
+//! read:  may → snapshot → room's function
+//! ```
+//!
+//! - [`start`]: the engine: what it is made of, how it starts and stops
+//! - [`clock`], [`entropy`], [`seal`]: time, chance, sealed tokens
+//! - [`commit`]: the one door for writes; [`fold`]: changes → the next [`snapshot`], through
+//!   [`view`] and [`goods`]
+//! - [`rank`]: a search panel asks for a page; [`idle`] says who would move it and does not,
+//!   [`pages`] counts it
+//! - [`promotions`], [`picks`]: what merchandisers decide, and what it holds
+//! - [`markets`], [`mappings`], [`imports`] and their [`results`], [`browse`]: shop fronts, feeds, looking around in the goods
+//! - [`keys`]: who may come in; [`health`], [`jobs`], [`backups`]: keeping it running
+//! - [`error`]: what is refused
+//!
+//! Invariants: an answer comes from one revision, which it names; a write answered with success is
+//! durable and in the published snapshot; a write that is refused changes nothing; every write
+//! carries guards for what it was decided upon, and its audit entry in the same commit.
+//!
+//! Cost: a rank is one `Arc` load, one hash of the session and what `ranking` costs. A write is its
+//! share of one sync, and the fold of what it touches: the rows of one promotion and one pass over
+//! the masks of its market.
 
+mod arms;
+mod asked;
+pub mod browse;
 pub mod clock;
+pub mod commit;
+pub mod entropy;
 pub mod error;
+mod fold;
+mod goods;
+mod harm;
+pub mod health;
+pub mod idle;
+pub mod imports;
+pub mod jobs;
+pub mod keys;
+#[cfg(test)]
+mod laws;
+pub mod mappings;
+pub mod markets;
+pub mod pages;
+pub mod picks;
+pub mod promotions;
+pub mod rank;
+pub mod results;
 pub mod seal;
+pub mod snapshot;
+pub mod start;
+mod view;

@@ -21,6 +21,9 @@ impl Pages {
 
     /// Pages and items noted.
     pub fn counted(&self) -> (u64, u64) {
-        (self.pages.load(Ordering::Relaxed), self.items.load(Ordering::Relaxed))
+        (
+            self.pages.load(Ordering::Relaxed),
+            self.items.load(Ordering::Relaxed),
+        )
     }
 }

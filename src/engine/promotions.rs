@@ -10,37 +10,26 @@ use std::sync::Arc;
 use crate::access::may::{Object, Verb};
 use crate::access::principal::Principal;
 use crate::booking::{Calendar, Full};
-use crate::catalogue::market::Market;
+use crate::catalogue::Catalogue;
 use crate::domain::id::{MarketId, PromotionId};
 use crate::domain::limits::ACTIVE_PER_MARKET_MAX;
 use crate::domain::money::Percent;
 use crate::domain::time::{Timestamp, Today};
-use crate::engine::Engine;
-use crate::engine::commit::{Change, Intent, Missed, StoredAnswer, Written};
+use crate::engine::commit::{Change, Intent, Known, Missed, StoredAnswer, TRIES, Written};
 use crate::engine::error::EngineError;
 use crate::engine::snapshot::{Held, Snapshot};
+use crate::engine::start::Engine;
 use crate::promotion::draft::{Made, PromotionDraft};
+use crate::promotion::lint::lint;
 use crate::promotion::state::{self, Refusal, State, occupies_calendar};
 use crate::promotion::terms::{Kind, Promotion};
 use crate::record::desk::CalendarV1;
 use crate::record::key;
 use crate::record::promotion::PromotionV1;
 use crate::selection::count::{Counts, counts};
-use crate::selection::lint::{Lint, lint};
+use crate::selection::lint::Lint;
 use crate::store::Revision;
 use crate::store::commit::Expected;
-
-/// How often a decision is made again when others were faster.
-const TRIES: u32 = 8;
-
-/// What the caller knew about the object it changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
-    /// The revision it saw.
-    At(Revision),
-    /// Any: only for verbs that stop something, which must never lose a race.
-    Any,
-}
 
 /// A step in the life of a promotion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +99,7 @@ impl Engine {
             return Ok(Written::Replayed(answer, revision));
         }
         let made = Made {
-            id: PromotionId(self.entropy().id()),
+            id: PromotionId(self.new_id()),
             by: intent.principal.actor(),
             at: self.now(),
             salt: self.entropy().salt(),
@@ -118,13 +107,23 @@ impl Engine {
         for _ in 0..TRIES {
             let snapshot = self.snapshot();
             may_draft(intent, &draft)?;
-            let find = |id: &MarketId| market_of(&snapshot, id);
-            let made_now = Made { at: self.now(), ..made.clone() };
-            let promotion = Promotion::create(draft.clone(), made_now, &find)
-                .map_err(EngineError::Invalid)?;
+            let find = |id: &MarketId| goods_of(&snapshot, id);
+            let made_now = Made {
+                at: self.now(),
+                ..made.clone()
+            };
+            let promotion =
+                Promotion::create(draft.clone(), made_now, &find).map_err(EngineError::Invalid)?;
             may_write(&intent.principal, &promotion.markets)?;
-            let decision = Decision { action: "promotion.create", before: None, promotion };
-            match self.decide(intent, &snapshot, decision, Known::Any, render).await {
+            let decision = Decision {
+                action: "promotion.create",
+                before: None,
+                promotion,
+            };
+            match self
+                .decide(intent, &snapshot, decision, Known::Any, render)
+                .await
+            {
                 Err(Missed::Overtaken) => self.catch_up(&snapshot).await?,
                 Err(Missed::Before) => return self.first_answer(intent).await,
                 Err(Missed::Refused(error)) => return Err(error),
@@ -150,10 +149,11 @@ impl Engine {
         let change = |snapshot: &Snapshot, before: &Promotion| {
             let draft = redraft(before)?;
             may_draft(intent, &draft)?;
-            let find = |id: &MarketId| market_of(snapshot, id);
+            let find = |id: &MarketId| goods_of(snapshot, id);
             Ok(before.edit(draft, self.now(), salt, &find)?)
         };
-        self.change_promotion(intent, "promotion.edit", id, known, &change, render).await
+        self.change_promotion(intent, "promotion.edit", id, known, &change, render)
+            .await
     }
 
     /// Takes a step in the life of a promotion.
@@ -181,7 +181,8 @@ impl Engine {
                 }
             })
         };
-        self.change_promotion(intent, step.action(), id, known, &change, render).await
+        self.change_promotion(intent, step.action(), id, known, &change, render)
+            .await
     }
 
     /// One promotion as it stands, with the revision of its last change.
@@ -214,7 +215,10 @@ impl Engine {
         }
         let now = self.now();
         let snapshot = self.snapshot();
-        let own = snapshot.promotions.values().filter(|held| sees(principal, &held.value));
+        let own = snapshot
+            .promotions
+            .values()
+            .filter(|held| sees(principal, &held.value));
         Ok(own
             .map(|held| (held.clone(), state::state(&held.value, now)))
             .filter(|(held, state)| filter.fits(&held.value, *state))
@@ -225,12 +229,16 @@ impl Engine {
     pub fn n_active(&self, principal: &Principal) -> BTreeMap<MarketId, usize> {
         let now = self.now();
         let snapshot = self.snapshot();
-        let active = snapshot.promotions.values().filter(|held| {
-            state::state(&held.value, now) == State::Active
-        });
+        let active = snapshot
+            .promotions
+            .values()
+            .filter(|held| state::state(&held.value, now) == State::Active);
         let mut n_by_market: BTreeMap<MarketId, usize> = BTreeMap::new();
         for market in active.flat_map(|held| &held.value.markets) {
-            if principal.may(Verb::ReadPromotions, &Object::Market(market)).is_ok() {
+            if principal
+                .may(Verb::ReadPromotions, &Object::Market(market))
+                .is_ok()
+            {
                 *n_by_market.entry(market.clone()).or_default() += 1;
             }
         }
@@ -254,15 +262,18 @@ impl Engine {
             let snapshot = self.snapshot();
             let held = visible(&snapshot, &intent.principal, id)?;
             may_write(&intent.principal, &held.value.markets)?;
-            if let Known::At(revision) = known
-                && revision != held.revision
-            {
-                return Err(EngineError::StaleRevision { current: held.revision.0 });
-            }
+            known.check(held.revision)?;
             let promotion = change(&snapshot, &held.value)?;
             may_write(&intent.principal, &promotion.markets)?;
-            let decision = Decision { action, before: Some(held), promotion };
-            match self.decide(intent, &snapshot, decision, known, render).await {
+            let decision = Decision {
+                action,
+                before: Some(held),
+                promotion,
+            };
+            match self
+                .decide(intent, &snapshot, decision, known, render)
+                .await
+            {
                 Err(Missed::Overtaken) => self.catch_up(&snapshot).await?,
                 Err(Missed::Before) => return self.first_answer(intent).await,
                 Err(Missed::Refused(EngineError::StaleRevision { .. })) if known == Known::Any => {
@@ -284,7 +295,11 @@ impl Engine {
         known: Known,
         render: Render<'_>,
     ) -> Result<Written<PromotionView>, Missed> {
-        let Decision { action, before, promotion } = decision;
+        let Decision {
+            action,
+            before,
+            promotion,
+        } = decision;
         let now = self.now();
         let refused = |error| Missed::Refused(error);
         check_name(snapshot, &promotion).map_err(refused)?;
@@ -296,38 +311,26 @@ impl Engine {
             (Some(_), Known::At(revision)) => Expected::At(revision),
             (Some(held), Known::Any) => Expected::At(held.revision),
         };
-        let mut change =
-            Change::put(action, object.clone(), &form, now).map_err(refused)?.guard(object, expected);
+        let mut change = Change::put(action, object.clone(), &form, now)
+            .map_err(refused)?
+            .guard(object, expected);
         for market in touched(before.as_ref().map(|held| &*held.value), &promotion) {
-            change = self.move_place(snapshot, change, &market, before.as_ref(), &promotion).map_err(refused)?;
+            change = move_place(snapshot, change, &market, before.as_ref(), &promotion)
+                .map_err(refused)?;
         }
-        if matches!(action, "promotion.suspend" | "promotion.end" | "promotion.archive") {
+        if matches!(
+            action,
+            "promotion.suspend" | "promotion.end" | "promotion.archive"
+        ) {
             change = change.relief();
         }
-        let view = self.view_of(snapshot, Arc::new(promotion)).await.map_err(refused)?;
+        let view = self
+            .view_of(snapshot, Arc::new(promotion))
+            .await
+            .map_err(refused)?;
         let answer = intent.idempotency.map(|_| render(&view));
         let revision = self.commit(intent, change, answer.as_ref()).await?;
         Ok(Written::Now(view, revision))
-    }
-
-    /// Guards and rewrites a market's commit point.
-    fn move_place(
-        &self,
-        snapshot: &Snapshot,
-        change: Change,
-        market: &MarketId,
-        before: Option<&Held<Promotion>>,
-        after: &Promotion,
-    ) -> Result<Change, EngineError> {
-        let standing = snapshot.calendars.get(market);
-        let key = key::calendar(market);
-        let expected = standing.map_or(Expected::Absent, |held| Expected::At(held.revision));
-        let mut point = standing.map(|held| *held.value).unwrap_or_default();
-        let books = |promotion: &Promotion| !promotion.archived && promotion.markets.contains(market);
-        let was = u32::from(before.is_some_and(|held| books(&held.value)));
-        point.changes += 1;
-        point.bookings = point.bookings - was + u32::from(books(after));
-        change.guard(key.clone(), expected).also::<CalendarV1>(key, &point)
     }
 
     /// Counts and warnings for a promotion; heavy for a large market, so off the async threads.
@@ -339,24 +342,28 @@ impl Engine {
         let (snapshot, now) = (Arc::clone(snapshot), self.now());
         let view = move || {
             let state = state::state(&promotion, now);
-            let mut view = PromotionView { promotion, state, counts: Vec::new(), warnings: Vec::new() };
-            for id in view.promotion.markets.clone() {
-                let Some(market) = snapshot.markets.get(&id) else { continue };
-                let today = Today::at(now, &market.catalogue.locale().zone);
-                view.counts.push((id, counts(&view.promotion.selection, &market.catalogue, &today)));
-                view.warnings.extend(lint(&view.promotion, &market.catalogue, &today));
+            let known = promotion
+                .markets
+                .iter()
+                .filter_map(|id| snapshot.markets.get(id));
+            let catalogues: Vec<&Catalogue> = known.map(|state| &*state.catalogue).collect();
+            let count = |catalogue: &&Catalogue| {
+                let today = Today::at(now, &catalogue.locale().zone);
+                let counted = counts(&promotion.selection, catalogue, &today);
+                (catalogue.market().id.clone(), counted)
+            };
+            let counts = catalogues.iter().map(count).collect();
+            let warnings = lint(&promotion, &catalogues, now);
+            PromotionView {
+                promotion,
+                state,
+                counts,
+                warnings,
             }
-            view.warnings.extend(Lint::of_life(&view.promotion, now));
-            view
         };
-        tokio::task::spawn_blocking(view).await.map_err(EngineError::internal)
-    }
-
-    async fn first_answer(&self, intent: &Intent) -> Result<Written<PromotionView>, EngineError> {
-        match self.replay(intent).await? {
-            Some((answer, revision)) => Ok(Written::Replayed(answer, revision)),
-            None => Err(EngineError::OutcomeUnknown),
-        }
+        tokio::task::spawn_blocking(view)
+            .await
+            .map_err(EngineError::internal)
     }
 }
 
@@ -375,12 +382,21 @@ impl Step {
 impl PromotionFilter {
     fn fits(&self, promotion: &Promotion, now_state: State) -> bool {
         let at = |at: Timestamp| state::state(promotion, at) == State::Active;
-        self.market.as_ref().is_none_or(|market| promotion.markets.contains(market))
-            && self.state.map_or(now_state != State::Archived, |state| state == now_state)
+        self.market
+            .as_ref()
+            .is_none_or(|market| promotion.markets.contains(market))
+            && self
+                .state
+                .map_or(now_state != State::Archived, |state| state == now_state)
             && self.kind.is_none_or(|kind| promotion.kind == kind)
-            && self.measured.is_none_or(|measured| promotion.open_epoch().is_some() == measured)
+            && self
+                .measured
+                .is_none_or(|measured| promotion.open_epoch().is_some() == measured)
             && self.active_at.is_none_or(at)
-            && self.q.as_ref().is_none_or(|q| promotion.caseless_name().contains(q))
+            && self
+                .q
+                .as_ref()
+                .is_none_or(|q| promotion.caseless_name().contains(q))
     }
 }
 
@@ -402,24 +418,55 @@ struct Decision {
     promotion: Promotion,
 }
 
-fn market_of<'s>(snapshot: &'s Snapshot, id: &MarketId) -> Option<&'s Market> {
-    snapshot.markets.get(id).map(|state| &*state.market.value)
+fn goods_of<'s>(snapshot: &'s Snapshot, id: &MarketId) -> Option<&'s Catalogue> {
+    snapshot.markets.get(id).map(|state| &*state.catalogue)
+}
+
+/// Guards and rewrites a market's commit point.
+fn move_place(
+    snapshot: &Snapshot,
+    change: Change,
+    market: &MarketId,
+    before: Option<&Held<Promotion>>,
+    after: &Promotion,
+) -> Result<Change, EngineError> {
+    let standing = snapshot.calendars.get(market);
+    let key = key::calendar(market);
+    let expected = standing.map_or(Expected::Absent, |held| Expected::At(held.revision));
+    let mut point = standing.map(|held| *held.value).unwrap_or_default();
+    let books = |promotion: &Promotion| !promotion.archived && promotion.markets.contains(market);
+    let was = u32::from(before.is_some_and(|held| books(&held.value)));
+    point.changes += 1;
+    point.bookings = point.bookings - was + u32::from(books(after));
+    change
+        .guard(key.clone(), expected)
+        .also::<CalendarV1>(key, &point)
 }
 
 /// Whether one of its markets lies in the caller's scope.
 fn sees(principal: &Principal, promotion: &Promotion) -> bool {
-    let readable = |market| principal.may(Verb::ReadPromotions, &Object::Market(market)).is_ok();
+    let readable = |market| {
+        principal
+            .may(Verb::ReadPromotions, &Object::Market(market))
+            .is_ok()
+    };
     promotion.markets.iter().any(readable)
 }
 
-fn visible(
+pub(in crate::engine) fn visible(
     snapshot: &Snapshot,
     principal: &Principal,
     id: PromotionId,
 ) -> Result<Held<Promotion>, EngineError> {
     principal.may(Verb::ReadPromotions, &Object::Anywhere)?;
-    let held = snapshot.promotions.get(&id).filter(|held| sees(principal, &held.value));
-    held.cloned().ok_or(EngineError::NotFound { what: "promotion", id: id.to_string() })
+    let held = snapshot
+        .promotions
+        .get(&id)
+        .filter(|held| sees(principal, &held.value));
+    held.cloned().ok_or(EngineError::NotFound {
+        what: "promotion",
+        id: id.to_string(),
+    })
 }
 
 /// Writing needs every market concerned.
@@ -433,7 +480,11 @@ fn may_write(principal: &Principal, markets: &[MarketId]) -> Result<(), EngineEr
 
 /// The same for the markets a draft names, before it is said whether they exist.
 fn may_draft(intent: &Intent, draft: &PromotionDraft) -> Result<(), EngineError> {
-    let named = draft.markets.iter().flatten().filter_map(|text| MarketId::parse(text).ok());
+    let named = draft
+        .markets
+        .iter()
+        .flatten()
+        .filter_map(|text| MarketId::parse(text).ok());
     may_write(&intent.principal, &named.collect::<Vec<_>>())
 }
 
@@ -456,7 +507,9 @@ fn check_name(snapshot: &Snapshot, promotion: &Promotion) -> Result<(), EngineEr
             && other.caseless_name() == name
     });
     match namesake {
-        Some(held) => Err(EngineError::NameTaken { id: held.value.id.to_string() }),
+        Some(held) => Err(EngineError::NameTaken {
+            id: held.value.id.to_string(),
+        }),
         None => Ok(()),
     }
 }
@@ -469,15 +522,19 @@ fn check_calendars(
     promotion: &Promotion,
     now: Timestamp,
 ) -> Result<(), EngineError> {
-    let Some(wish) = occupies_calendar(promotion, now) else { return Ok(()) };
+    let Some(wish) = occupies_calendar(promotion, now) else {
+        return Ok(());
+    };
     for market in &promotion.markets {
-        let held = before.map(|held| &*held.value).filter(|old| old.markets.contains(market));
+        let held = before
+            .map(|held| &*held.value)
+            .filter(|old| old.markets.contains(market));
         let covered = held.and_then(|old| occupies_calendar(old, now));
         if covered.is_some_and(|old| old.start() <= wish.start() && wish.end() <= old.end()) {
             continue;
         }
         if let Err(full) = calendar(snapshot, market, now).room(wish, Some(&promotion.id)) {
-            return Err(market_full(market, full));
+            return Err(market_full(market, &full));
         }
     }
     Ok(())
@@ -489,13 +546,17 @@ pub(in crate::engine) fn calendar(
     market: &MarketId,
     now: Timestamp,
 ) -> Calendar<PromotionId> {
-    let own = snapshot.promotions.values().filter(|held| held.value.markets.contains(market));
-    let entries = own.filter_map(|held| Some((held.value.id, occupies_calendar(&held.value, now)?)));
+    let own = snapshot
+        .promotions
+        .values()
+        .filter(|held| held.value.markets.contains(market));
+    let entries =
+        own.filter_map(|held| Some((held.value.id, occupies_calendar(&held.value, now)?)));
     let capacity = u32::try_from(ACTIVE_PER_MARKET_MAX).expect("a hundred");
     Calendar::open(capacity, entries)
 }
 
-fn market_full(market: &MarketId, full: Full<PromotionId>) -> EngineError {
+fn market_full(market: &MarketId, full: &Full<PromotionId>) -> EngineError {
     EngineError::MarketFull {
         market: market.clone(),
         limit: ACTIVE_PER_MARKET_MAX,
@@ -504,4 +565,3 @@ fn market_full(market: &MarketId, full: Full<PromotionId>) -> EngineError {
         promotions: full.holders.iter().map(ToString::to_string).collect(),
     }
 }
-

@@ -11,26 +11,27 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::access::may::{Object, Verb};
 use crate::access::principal::Principal;
-use crate::catalogue::row::{Row, RowSet};
-use crate::catalogue::text::match_classes;
-use crate::catalogue::Catalogue;
+use crate::catalogue::row::Row;
 use crate::domain::category::CategoryId;
-use crate::domain::complaint::{Complaints, Fault};
+use crate::domain::complaint::Complaint;
 use crate::domain::id::{MarketId, Panel, PromotionId, SessionKey, Shopper};
-use crate::domain::time::{Timestamp, Today};
-use crate::domain::value::ValueType;
-use crate::engine::Engine;
+use crate::domain::time::Timestamp;
+use crate::engine::arms::{arms_of, withheld};
+use crate::engine::asked::read_query;
 use crate::engine::error::EngineError;
+use crate::engine::idle::{Idle, idle_holders};
+use crate::engine::markets::market_state;
 use crate::engine::seal::{self, PageSeal, TicketMaker};
 use crate::engine::snapshot::{MarketState, Snapshot, TimedView};
+use crate::engine::start::Engine;
 use crate::measurement::split::{Arm, SessionDigest};
-use crate::predicate::rule::{Attr, Rule};
+use crate::predicate::rule::Attr;
 use crate::predicate::written::WrittenRule;
 use crate::promotion::slot::SlotMask;
 use crate::ranking::cursor::Position;
 use crate::ranking::explain::{Explanation, explain};
-use crate::ranking::page::{Page, page};
-use crate::ranking::query::{FacetQuery, GroupBy, Query, SortKey};
+use crate::ranking::page::{Item, Page, page};
+use crate::ranking::query::GroupBy;
 
 /// A page as asked for. `Hash` is its fingerprint: what a cursor is bound to.
 #[derive(Clone, Debug, Hash)]
@@ -86,6 +87,8 @@ pub struct RankExtras {
     pub count: bool,
     /// Whether to say why.
     pub explain: bool,
+    /// What was wrong with the request before it became one; told with everything else.
+    pub faults: Vec<Complaint>,
 }
 
 /// How far an answer may be personal, and whether it counts.
@@ -155,6 +158,8 @@ pub struct RankAnswer {
     pub tickets: TicketMaker,
     /// Where the next page begins.
     pub next_cursor: Option<String>,
+    /// Item by item, the promotions that would hold it and are in no view; if it was asked why.
+    pub idle: Vec<Vec<Idle>>,
 }
 
 impl Engine {
@@ -176,47 +181,49 @@ impl Engine {
             Some(text) => Some(self.open_cursor(text, fingerprint)?),
             None => None,
         };
-        let (snapshot, state, timed, at) = self.read_at(request, resumed.as_ref(), now).await?;
+        let spot = self.read_at(request, resumed.as_ref(), now).await?;
         let mut warnings = Vec::new();
-        let digest = request.session.as_ref().map(|session| snapshot.secrets.split.digest(session));
-        let node = request.category.as_ref().map(|id| state.catalogue.graph().find(id.as_str()));
-        let withheld = withheld(&timed, digest, request.arms.as_ref(), &mut warnings);
-        let allowed = timed.view.nodes().at(node.flatten());
-        let mask = allowed & !withheld;
-        let mut query = read_query(request, extras, &state.catalogue, at, &mut warnings)?;
-        query.from = resumed.map(|resumed| resumed.position);
-        let page = page(&timed.view, &query, mask);
-        if 0 < page.unknown_candidates {
-            let n_unknown = page.unknown_candidates;
-            warnings.push(warning("unknown-candidates", format!("{n_unknown} keys are not known")));
-        }
-        let explanations = match extras.explain {
-            true => page
-                .items
-                .iter()
-                .map(|item| explain(&timed.view, item.rank, allowed, withheld))
-                .collect(),
-            false => Vec::new(),
+        let session = request.session.as_ref();
+        let digest = session.map(|session| spot.snapshot.secrets.split.digest(session));
+        let arms = request.arms.as_ref();
+        let masks = Masks {
+            allowed: spot.allowed(request),
+            withheld: withheld(&spot.timed, digest, arms, &mut warnings),
         };
-        let arms = arms_of(&timed, withheld, digest.is_some() || request.arms.is_some());
-        let offset = page.offset;
-        let next_cursor = page.next.as_ref().map(|position| {
-            let cursor = Cursor { revision: snapshot.revision.0, at, fingerprint, position: position.clone() };
-            seal::seal_cursor(&snapshot.secrets.cursor, &cursor.to_bytes())
-        });
-        let tickets = TicketMaker::new(&snapshot.secrets.ticket, &PageSeal {
-            market: request.market.clone(),
-            snapshot: snapshot.revision.0,
-            panel: panel_hash(request.panel.as_ref()),
-            issued: now,
-            session: digest.map_or([0; 16], SessionDigest::to_bytes),
-        });
-        let counts = extras.count && request.context != UserContext::Synthetic
-            && request.at.is_none() && request.arms.is_none();
-        if counts {
+        let (mut query, known_primary) = read_query(
+            request,
+            extras,
+            &spot.state.catalogue,
+            spot.at,
+            &mut warnings,
+        )?;
+        query.from = resumed.map(|resumed| resumed.position);
+        let page = page(&spot.timed.view, &query, masks.allowed & !masks.withheld);
+        for place in &page.skipped_primary {
+            warnings.push(warning("primary-skipped", known_primary[*place].clone()));
+        }
+        if request.counts(extras) {
             self.pages().offer(page.items.len());
         }
-        Ok(RankAnswer { snapshot, state, timed, page, offset, explanations, arms, warnings, tickets, next_cursor })
+        let is_split = digest.is_some() || arms.is_some();
+        let (explanations, idle) = if extras.explain {
+            spot.explain(&page, masks).await?
+        } else {
+            (Vec::new(), Vec::new())
+        };
+        Ok(RankAnswer {
+            offset: page.offset,
+            explanations,
+            idle,
+            arms: arms_of(&spot.timed, masks.withheld, is_split),
+            warnings,
+            tickets: spot.tickets(request, digest, now),
+            next_cursor: spot.next_cursor(&page, fingerprint),
+            page,
+            snapshot: spot.snapshot,
+            state: spot.state,
+            timed: spot.timed,
+        })
     }
 
     /// The snapshot, market, view and instant a request is answered from.
@@ -225,24 +232,37 @@ impl Engine {
         request: &RankRequest,
         resumed: Option<&Cursor>,
         now: Timestamp,
-    ) -> Result<(Arc<Snapshot>, Arc<MarketState>, Arc<TimedView>, Timestamp), EngineError> {
+    ) -> Result<Spot, EngineError> {
         if let Some(cursor) = resumed {
             let pinned = self.pinned(cursor.revision, &request.market, cursor.at);
             let (snapshot, state, timed) = pinned.ok_or(EngineError::SnapshotGone)?;
-            return Ok((snapshot, state, timed, cursor.at));
-        }
-        let forbidden = || EngineError::MarketForbidden { market: request.market.clone() };
-        if let Some(at) = request.at {
-            let snapshot = self.snapshot();
-            let state = Arc::clone(snapshot.markets.get(&request.market).ok_or_else(forbidden)?);
-            let timed = self.view_of_instant(&snapshot, &state, at).await?;
-            return Ok((snapshot, state, timed, at));
+            return Ok(Spot {
+                snapshot,
+                state,
+                timed,
+                at: cursor.at,
+            });
         }
         let mut snapshot = self.snapshot();
+        if let Some(at) = request.at {
+            let state = market_state(&snapshot, &request.market)?;
+            let timed = self.view_of_instant(&snapshot, &state, at).await?;
+            return Ok(Spot {
+                snapshot,
+                state,
+                timed,
+                at,
+            });
+        }
         for _ in 0..2 {
-            let state = Arc::clone(snapshot.markets.get(&request.market).ok_or_else(forbidden)?);
+            let state = market_state(&snapshot, &request.market)?;
             if let Some(timed) = state.view_at(now).map(Arc::clone) {
-                return Ok((snapshot, state, timed, now));
+                return Ok(Spot {
+                    snapshot,
+                    state,
+                    timed,
+                    at: now,
+                });
             }
             self.boundary_passed().await?;
             snapshot = self.snapshot();
@@ -255,7 +275,96 @@ impl Engine {
         let bytes = seal::open_cursor(&snapshot.secrets.cursor, text)
             .map_err(|_| EngineError::BadCursor)?;
         let cursor = Cursor::from_bytes(&bytes).ok_or(EngineError::BadCursor)?;
-        if cursor.fingerprint == fingerprint { Ok(cursor) } else { Err(EngineError::BadCursor) }
+        if cursor.fingerprint == fingerprint {
+            Ok(cursor)
+        } else {
+            Err(EngineError::BadCursor)
+        }
+    }
+}
+
+impl RankRequest {
+    /// Whether the answer counts as a display.
+    fn counts(&self, extras: &RankExtras) -> bool {
+        let is_real = self.at.is_none() && self.arms.is_none();
+        extras.count && is_real && self.context != UserContext::Synthetic
+    }
+}
+
+/// What a request is answered from.
+struct Spot {
+    snapshot: Arc<Snapshot>,
+    state: Arc<MarketState>,
+    timed: Arc<TimedView>,
+    at: Timestamp,
+}
+
+/// Slots that the page's category lets through, and those that the session does not see.
+#[derive(Clone, Copy)]
+struct Masks {
+    allowed: SlotMask,
+    withheld: SlotMask,
+}
+
+impl Spot {
+    fn allowed(&self, request: &RankRequest) -> SlotMask {
+        let graph = self.state.catalogue.graph();
+        let node = request
+            .category
+            .as_ref()
+            .and_then(|id| graph.find(id.as_str()));
+        self.timed.view.nodes().at(node)
+    }
+
+    /// Why each item of the page stands where it stands, and who would hold it without being
+    /// active.
+    async fn explain(
+        &self,
+        page: &Page,
+        masks: Masks,
+    ) -> Result<(Vec<Explanation>, Vec<Vec<Idle>>), EngineError> {
+        let of = |item: &Item| {
+            let view = &self.timed.view;
+            explain(view, item.rank, masks.allowed, masks.withheld)
+        };
+        let explanations = page.items.iter().map(of).collect();
+        let rows: Vec<Row> = page.items.iter().map(|item| item.row).collect();
+        let (snapshot, state) = (Arc::clone(&self.snapshot), Arc::clone(&self.state));
+        Ok((
+            explanations,
+            idle_holders(snapshot, state, rows, self.at).await?,
+        ))
+    }
+
+    fn tickets(
+        &self,
+        request: &RankRequest,
+        digest: Option<SessionDigest>,
+        issued: Timestamp,
+    ) -> TicketMaker {
+        let page = PageSeal {
+            market: request.market.clone(),
+            snapshot: self.snapshot.revision.0,
+            panel: panel_hash(request.panel.as_ref()),
+            issued,
+            session: digest.map_or([0; 16], SessionDigest::to_bytes),
+        };
+        TicketMaker::new(&self.snapshot.secrets.ticket, &page)
+    }
+
+    fn next_cursor(&self, page: &Page, fingerprint: u128) -> Option<String> {
+        let position = page.next.clone()?;
+        let revision = self.snapshot.revision.0;
+        let cursor = Cursor {
+            revision,
+            at: self.at,
+            fingerprint,
+            position,
+        };
+        Some(seal::seal_cursor(
+            &self.snapshot.secrets.cursor,
+            &cursor.to_bytes(),
+        ))
     }
 }
 
@@ -320,220 +429,6 @@ fn panel_hash(panel: Option<&Panel>) -> u64 {
     hasher.finish128().h1
 }
 
-/// Slots that the session, or the caller in its place, does not see.
-fn withheld(
-    timed: &TimedView,
-    digest: Option<SessionDigest>,
-    forced: Option<&ForcedArms>,
-    warnings: &mut Vec<RankWarning>,
-) -> SlotMask {
-    match forced {
-        None | Some(ForcedArms::Each(_)) => {}
-        Some(ForcedArms::All(Arm::Shown)) => return SlotMask::EMPTY,
-        Some(ForcedArms::All(Arm::Withheld)) => {
-            return timed.measured.iter().map(|measured| measured.slot).collect();
-        }
-    }
-    let mut mask: SlotMask = match digest {
-        Some(digest) => timed
-            .measured
-            .iter()
-            .filter(|measured| measured.coin.toss(digest) == Arm::Withheld)
-            .map(|measured| measured.slot)
-            .collect(),
-        None => SlotMask::EMPTY,
-    };
-    if let Some(ForcedArms::Each(each)) = forced {
-        for (id, arm) in each {
-            let slot = timed.view.table().slot_of(*id);
-            let slot = slot.filter(|slot| timed.measured.iter().any(|own| own.slot == *slot));
-            match (slot, arm) {
-                (Some(slot), Arm::Withheld) => mask |= SlotMask::of(slot),
-                (Some(slot), Arm::Shown) => mask = mask & !SlotMask::of(slot),
-                (None, _) => warnings.push(warning("not-measured", id.to_string())),
-            }
-        }
-    }
-    mask
-}
-
-fn arms_of(timed: &TimedView, withheld: SlotMask, split: bool) -> Vec<(PromotionId, Arm)> {
-    if !split {
-        return Vec::new();
-    }
-    let arm = |slot| if withheld.contains(slot) { Arm::Withheld } else { Arm::Shown };
-    let mut arms: Vec<_> = timed
-        .measured
-        .iter()
-        .map(|measured| (timed.view.table().promotion(measured.slot), arm(measured.slot)))
-        .collect();
-    arms.sort_unstable_by_key(|(id, _)| *id);
-    arms
-}
-
-/// The request in terms of the catalogue, all complaints at once.
-fn read_query(
-    request: &RankRequest,
-    extras: &RankExtras,
-    catalogue: &Arc<Catalogue>,
-    at: Timestamp,
-    warnings: &mut Vec<RankWarning>,
-) -> Result<Query, EngineError> {
-    let mut complaints = Complaints::new();
-    let filter = read_filter(&request.filter, catalogue, &mut complaints);
-    let sort = read_sort(&request.sort, catalogue, &mut complaints);
-    let facets = request.facets.iter().enumerate().filter_map(|(place, attr)| {
-        known_attr(attr, catalogue, &format!("/facets/{place}"), &mut complaints)?;
-        Some(FacetQuery { attr: attr.clone(), limit: request.facet_limit })
-    });
-    let facets: Vec<FacetQuery> = facets.collect();
-    for (place, attr) in request.fields.iter().enumerate() {
-        known_attr(attr, catalogue, &format!("/fields/{place}"), &mut complaints);
-    }
-    let complaints = complaints.into_vec();
-    if !complaints.is_empty() {
-        return Err(EngineError::Invalid(complaints));
-    }
-    if request.session.is_none() {
-        warnings.push(warning("no-session", "measured promotions are shown, no arm is counted".to_owned()));
-    }
-    if !request.sort.is_empty() && !request.sort.contains(&WrittenSort::Relevance) {
-        warnings.push(warning("sort-without-relevance", "promotions do nothing in this order".to_owned()));
-    }
-    let node = request.category.as_ref().map(|id| catalogue.graph().find(id.as_str()));
-    if let (Some(None), Some(id)) = (node, &request.category) {
-        warnings.push(warning("unknown-category", id.to_string()));
-    }
-    let (classes, unknown) = classes(request, catalogue);
-    let (primary, skipped) = primary(&request.primary, catalogue);
-    if 0 < unknown {
-        warnings.push(warning("unknown-candidates", format!("{unknown} keys are not known")));
-    }
-    for key in skipped {
-        warnings.push(warning("primary-skipped", key));
-    }
-    Ok(Query {
-        category: if request.activate_only { None } else { node },
-        filter,
-        classes,
-        primary,
-        sort,
-        group_by: request.group_by,
-        limit: request.limit,
-        offset: extras.offset,
-        from: None,
-        facets,
-        today: Today::at(at, &catalogue.locale().zone),
-    })
-}
-
-fn read_filter(
-    clauses: &[WrittenRule],
-    catalogue: &Catalogue,
-    complaints: &mut Complaints,
-) -> Vec<Rule> {
-    let mut rules = Vec::with_capacity(clauses.len());
-    for (place, clause) in clauses.iter().enumerate() {
-        let pointer = format!("/filter/all/{place}");
-        let at_attr = format!("{pointer}/attr");
-        if let Some(kind) = known_attr(&clause.attr, catalogue, &at_attr, complaints) {
-            rules.extend(complaints.take_all(&pointer, clause.read(kind, catalogue.locale())));
-        }
-    }
-    rules
-}
-
-fn read_sort(
-    keys: &[WrittenSort],
-    catalogue: &Catalogue,
-    complaints: &mut Complaints,
-) -> Vec<SortKey> {
-    let mut sort = Vec::with_capacity(keys.len());
-    for (place, key) in keys.iter().enumerate() {
-        match key {
-            WrittenSort::Relevance => sort.push(SortKey::Relevance),
-            WrittenSort::By { attr, descending } => {
-                let pointer = format!("/sort/{place}");
-                if known_attr(attr, catalogue, &pointer, complaints).is_none() {
-                    continue;
-                }
-                if catalogue.column(attr.as_str()).is_some_and(|column| column.multi()) {
-                    let fault = Fault::WrongOperator { matcher: "sort", attribute_type: "multi-valued" };
-                    complaints.add(pointer, fault);
-                    continue;
-                }
-                sort.push(SortKey::By { attr: attr.clone(), descending: *descending });
-            }
-        }
-    }
-    sort
-}
-
-/// Type of an attribute that the market has; a complaint otherwise.
-fn known_attr(
-    attr: &Attr,
-    catalogue: &Catalogue,
-    pointer: &str,
-    complaints: &mut Complaints,
-) -> Option<ValueType> {
-    if let Some(column) = catalogue.column(attr.as_str()) {
-        return Some(column.kind());
-    }
-    let names = catalogue.schema().names();
-    let did_you_mean = crate::domain::text::nearest(attr.as_str(), names);
-    complaints.add(pointer, Fault::UnknownAttribute { name: attr.to_string(), did_you_mean });
-    None
-}
-
-/// Match classes from the text query or the caller's engine, and how many keys are unknown.
-/// A key counts in the best class that names it.
-fn classes(request: &RankRequest, catalogue: &Catalogue) -> (Vec<RowSet>, usize) {
-    if let Some(q) = &request.q {
-        return (match_classes(catalogue, q), 0);
-    }
-    let Some(lists) = &request.candidates else { return (Vec::new(), 0) };
-    let mut seen = RowSet::new();
-    let mut unknown = 0;
-    let mut classes = Vec::with_capacity(lists.len());
-    for list in lists {
-        let mut class = RowSet::new();
-        for key in list {
-            let rows = rows_of(key, catalogue);
-            unknown += usize::from(rows.is_empty());
-            class.extend(rows.iter().copied().filter(|row| !seen.contains(*row)));
-        }
-        seen.unite(&class);
-        classes.push(class);
-    }
-    (classes, unknown)
-}
-
-/// The panel's own hits as lists of rows in their order, and the keys nothing is known of.
-fn primary(keys: &[String], catalogue: &Catalogue) -> (Vec<Vec<Row>>, Vec<String>) {
-    let mut lists = Vec::with_capacity(keys.len());
-    let mut unknown = Vec::new();
-    for key in keys {
-        match rows_of(key, catalogue) {
-            [] => unknown.push(key.clone()),
-            rows => lists.push(rows.to_vec()),
-        }
-    }
-    (lists, unknown)
-}
-
-/// A variant key's row, or all rows of a product key.
-fn rows_of<'c>(key: &str, catalogue: &'c Catalogue) -> &'c [Row] {
-    let key = crate::domain::text::normal(key);
-    if let Some(row) = catalogue.find_variant(&key) {
-        let product = catalogue.rows_of_product(catalogue.product_of(row));
-        return match product.iter().position(|own| *own == row) {
-            Some(place) => &product[place..=place],
-            None => &[],
-        };
-    }
-    catalogue.find_product(&key).map_or(&[], |product| catalogue.rows_of_product(product))
-}
-
-fn warning(code: &'static str, detail: String) -> RankWarning {
+pub(in crate::engine) fn warning(code: &'static str, detail: String) -> RankWarning {
     RankWarning { code, detail }
 }

@@ -8,8 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::access::key::KeyDigest;
-use crate::access::principal::Principal;
+use crate::access::key::{KeyDigest, KeyRecord};
 use crate::catalogue::Catalogue;
 use crate::catalogue::market::Market;
 use crate::catalogue::row::RowSet;
@@ -17,12 +16,14 @@ use crate::domain::id::{KeyId, MarketId, PromotionId};
 use crate::domain::time::{Date, Period, Timestamp};
 use crate::engine::seal::SealKey;
 use crate::measurement::split::{Coin, SplitKey};
-use crate::promotion::terms::Promotion;
 use crate::promotion::slot::Slot;
-use crate::ranking::build::{MarketView, RankBase};
+use crate::promotion::terms::Promotion;
+use crate::ranking::base::RankBase;
+use crate::ranking::build::MarketView;
 use crate::record::desk::CalendarV1;
 use crate::record::market::GoodsV1;
 use crate::store::Revision;
+use crate::telemetry::series::MarketSeries;
 
 /// An object and the revision of its last change.
 #[derive(Debug)]
@@ -35,14 +36,20 @@ pub struct Held<T> {
 
 impl<T> Clone for Held<T> {
     fn clone(&self) -> Self {
-        Self { revision: self.revision, value: Arc::clone(&self.value) }
+        Self {
+            revision: self.revision,
+            value: Arc::clone(&self.value),
+        }
     }
 }
 
 impl<T> Held<T> {
     /// An object as changed by `revision`.
     pub fn new(revision: Revision, value: T) -> Self {
-        Self { revision, value: Arc::new(value) }
+        Self {
+            revision,
+            value: Arc::new(value),
+        }
     }
 }
 
@@ -55,21 +62,6 @@ pub struct Secrets {
     pub ticket: SealKey,
     /// Under which cursors are sealed.
     pub cursor: SealKey,
-}
-
-/// An API key without its secret.
-#[derive(Clone, Debug)]
-pub struct KeyRecord {
-    /// Its id.
-    pub id: KeyId,
-    /// Who it stands for, and when it ends.
-    pub principal: Arc<Principal>,
-    /// SHA-256 of the living secrets; two while it is being rotated.
-    pub digests: Vec<(KeyDigest, Option<Timestamp>)>,
-    /// Its name for people.
-    pub name: String,
-    /// When it was made.
-    pub created: Timestamp,
 }
 
 /// Everything one node answers from, at one revision.
@@ -108,6 +100,8 @@ pub struct MarketState {
     pub sets: BTreeMap<PromotionId, Arc<HeldSet>>,
     /// Ranking views in order of time; the last one's end is the next boundary.
     pub views: Vec<Arc<TimedView>>,
+    /// Where its latencies are counted.
+    pub series: MarketSeries,
 }
 
 /// The rows of a promotion, and what they were evaluated from.

@@ -11,26 +11,28 @@ use tokio::sync::watch;
 use crate::access::key::{Doorkeeper, KeyDigest, KeyRefusal};
 use crate::access::principal::Principal;
 use crate::catalogue::Catalogue;
-use crate::domain::id::{ImportId, MarketId};
+use crate::domain::id::{ImportId, KeyId, MarketId};
 use crate::domain::time::Timestamp;
 use crate::engine::clock::Clock;
 use crate::engine::commit::Intent;
 use crate::engine::entropy::Entropy;
 use crate::engine::error::EngineError;
 use crate::engine::fold::{FoldError, Folder, Wake};
+use crate::engine::imports::Progress;
+use crate::engine::jobs::Ran;
 use crate::engine::pages::Pages;
 use crate::engine::snapshot::{MarketState, Snapshot, TimedView};
 use crate::engine::view::{self, Goods};
-use crate::ranking::build::RankBase;
+use crate::ranking::base::RankBase;
 use crate::record::Stored;
 use crate::record::desk::MetaV1;
 use crate::record::key;
 use crate::record::market::GoodsV1;
 use crate::store::Revision;
-use crate::store::commit::{Commit, CommitError, CommitId, Expected, Write};
-use crate::store::memory::Opened;
-use crate::store::space::SpaceStore;
 use crate::store::chunk::ChunkStore;
+use crate::store::commit::{Commit, CommitError, CommitId, Expected, Write};
+use crate::store::opened::Opened;
+use crate::store::space::SpaceStore;
 use crate::telemetry::metrics::Metrics;
 
 /// What the engine can be told.
@@ -42,11 +44,18 @@ pub struct Settings {
     pub wait_max: Duration,
     /// Most markets.
     pub markets_max: usize,
+    /// Where the first key of a fresh store was written, to be removed with it.
+    pub first_key_file: Option<std::path::PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { keep: Duration::from_mins(10), wait_max: Duration::from_secs(2), markets_max: 200 }
+        Self {
+            keep: Duration::from_mins(10),
+            wait_max: Duration::from_secs(2),
+            markets_max: 200,
+            first_key_file: None,
+        }
     }
 }
 
@@ -67,7 +76,9 @@ struct Inner {
     replaced: Mutex<VecDeque<Replaced>>,
     prepared: Mutex<BTreeMap<MarketId, Prepared>>,
     in_progress: Mutex<BTreeSet<CommitId>>,
-    importing: Mutex<BTreeMap<MarketId, ImportId>>,
+    importing: Mutex<BTreeMap<MarketId, Arc<Progress>>>,
+    keys_used: Mutex<BTreeSet<KeyId>>,
+    ran: Mutex<Ran>,
     pages: Pages,
 }
 
@@ -145,6 +156,8 @@ impl Engine {
             prepared: Mutex::default(),
             in_progress: Mutex::default(),
             importing: Mutex::default(),
+            keys_used: Mutex::default(),
+            ran: Mutex::default(),
             pages: Pages::default(),
         }));
         engine.begin_store().await?;
@@ -154,7 +167,9 @@ impl Engine {
             folder.catch_up()?;
             Ok::<_, FoldError>(folder)
         });
-        let folder = folder.await.map_err(|error| StartError::Thread(error.into()))??;
+        let folder = folder
+            .await
+            .map_err(|error| StartError::Thread(error.into()))??;
         for fault in folder.check_calendars() {
             tracing::error!(fault, "calendar counts differ from what is stored");
             engine.metrics().store_errors.inc();
@@ -167,7 +182,10 @@ impl Engine {
     async fn begin_store(&self) -> Result<(), StartError> {
         let meta_key = key::meta();
         if let Some(value) = self.config().folded().get(&meta_key) {
-            let wrong = |source| FoldError::Record { key: meta_key.clone(), source };
+            let wrong = |source| FoldError::Record {
+                key: meta_key.clone(),
+                source,
+            };
             let meta = MetaV1::open(value).map_err(wrong)?;
             return match (meta.test_clock, self.0.clock.is_test()) {
                 (true, false) => Err(StartError::OtherClock { made: "with" }),
@@ -183,11 +201,18 @@ impl Engine {
             hash_key: self.0.entropy.bytes(),
             test_clock: self.0.clock.is_test(),
         };
-        let draft = meta.draft().expect("a hundred bytes are no large value");
-        let write = Write { key: meta_key.clone(), change: crate::store::commit::Change::Put(draft) };
+        let draft = meta.draft().expect("a hundred bytes fit into a value");
+        let write = Write {
+            key: meta_key.clone(),
+            change: crate::store::commit::Change::Put(draft),
+        };
         let commit = Commit::new(self.0.entropy.commit_id(), self.now(), vec![write])
             .guarded(meta_key, Expected::Absent);
-        self.config().commit(commit).await.map(|_| ()).map_err(StartError::Begin)
+        self.config()
+            .commit(commit)
+            .await
+            .map(|_| ())
+            .map_err(StartError::Begin)
     }
 
     fn spawn_folder(&self, folder: Folder) -> Result<(), StartError> {
@@ -238,7 +263,10 @@ impl Engine {
 
     /// The snapshot published last.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.0.snapshot.load_full().expect("the first snapshot is published before start returns")
+        self.0
+            .snapshot
+            .load_full()
+            .expect("the first snapshot is published before start returns")
     }
 
     /// Page events counted so far.
@@ -258,8 +286,9 @@ impl Engine {
         &self.0.stores.trade
     }
 
-    pub(in crate::engine) fn chunks(&self) -> &dyn ChunkStore {
-        &*self.0.stores.chunks
+    /// The chunks, for a blocking thread.
+    pub(in crate::engine) fn chunk_store(&self) -> Arc<dyn ChunkStore> {
+        Arc::clone(&self.0.stores.chunks)
     }
 
     pub(in crate::engine) fn entropy(&self) -> &Entropy {
@@ -279,7 +308,10 @@ impl Engine {
         let mut replaced = lock(&self.0.replaced);
         replaced.extend(before.map(|snapshot| Replaced { snapshot, at: now }));
         let keep = self.0.settings.keep;
-        while replaced.front().is_some_and(|oldest| keep < now.duration_since(oldest.at)) {
+        while replaced
+            .front()
+            .is_some_and(|oldest| keep < now.duration_since(oldest.at))
+        {
             replaced.pop_front();
         }
         drop(replaced);
@@ -294,14 +326,20 @@ impl Engine {
         at: Timestamp,
     ) -> Option<(Arc<Snapshot>, Arc<MarketState>, Arc<TimedView>)> {
         let find = |snapshot: &Arc<Snapshot>| {
-            let state = snapshot.markets.get(market).filter(|_| snapshot.revision.0 == revision)?;
+            let state = snapshot
+                .markets
+                .get(market)
+                .filter(|_| snapshot.revision.0 == revision)?;
             let timed = state.view_at(at)?;
             Some((Arc::clone(snapshot), Arc::clone(state), Arc::clone(timed)))
         };
         if let Some(found) = find(&self.snapshot()) {
             return Some(found);
         }
-        lock(&self.0.replaced).iter().rev().find_map(|replaced| find(&replaced.snapshot))
+        lock(&self.0.replaced)
+            .iter()
+            .rev()
+            .find_map(|replaced| find(&replaced.snapshot))
     }
 
     /// Waits until a revision is published, waking the folder.
@@ -348,14 +386,22 @@ impl Engine {
         use crate::domain::complaint::Fault;
         intent.principal.may(Verb::MoveClock, &Object::Anywhere)?;
         if !self.0.clock.is_test() {
-            return Err(EngineError::NotFound { what: "route", id: "/test/clock".to_owned() });
+            return Err(EngineError::NotFound {
+                what: "route",
+                id: "/test/clock".to_owned(),
+            });
         }
         self.0.clock.set(now).map_err(|backwards| {
             let allowed = format!("not before {}", backwards.now);
-            let fault = Fault::OutOfRange { found: now.to_string(), allowed };
+            let fault = Fault::OutOfRange {
+                found: now.to_string(),
+                allowed,
+            };
             EngineError::Invalid(vec![fault.at("/now")])
         })?;
-        self.moved().await
+        self.moved().await?;
+        self.run_due_jobs().await;
+        Ok(())
     }
 
     fn wake(&self, wake: Wake) {
@@ -375,21 +421,68 @@ impl Engine {
         {
             return Err(EngineError::IdempotencyInProgress);
         }
-        Ok(Turn { engine: self.clone(), id })
+        Ok(Turn {
+            engine: self.clone(),
+            id,
+        })
     }
 
-    /// Marks a market as being fed; `import-running` if it is already.
-    pub(in crate::engine) fn begin_import(
+    /// Marks a market as being fed, until the claim is dropped.
+    ///
+    /// # Errors
+    /// `import-running` if it is already.
+    pub(in crate::engine) fn claim_import(
         &self,
-        market: &MarketId,
-        id: ImportId,
+        progress: &Arc<Progress>,
     ) -> Result<Importing, EngineError> {
+        let market = &progress.order.market;
         let mut importing = lock(&self.0.importing);
         if let Some(other) = importing.get(market) {
-            return Err(EngineError::ImportRunning { import: *other });
+            return Err(EngineError::ImportRunning { import: other.id });
         }
-        importing.insert(market.clone(), id);
-        Ok(Importing { engine: self.clone(), market: market.clone() })
+        importing.insert(market.clone(), Arc::clone(progress));
+        Ok(Importing {
+            engine: self.clone(),
+            market: market.clone(),
+        })
+    }
+
+    /// An import that is running.
+    pub(in crate::engine) fn running_import(&self, id: ImportId) -> Option<Arc<Progress>> {
+        lock(&self.0.importing)
+            .values()
+            .find(|progress| progress.id == id)
+            .cloned()
+    }
+
+    /// Notes that a key was used; never waits, for the note may come with the next use.
+    fn note_use(&self, key: KeyId) {
+        if let Ok(mut used) = self.0.keys_used.try_lock() {
+            used.insert(key);
+        }
+    }
+
+    /// Asks or notes when jobs ran.
+    pub(in crate::engine) fn ran<T>(&self, ask: impl FnOnce(&mut Ran) -> T) -> T {
+        ask(&mut lock(&self.0.ran))
+    }
+
+    /// Keys used since the last call.
+    pub(in crate::engine) fn take_keys_used(&self) -> BTreeSet<KeyId> {
+        std::mem::take(&mut *lock(&self.0.keys_used))
+    }
+
+    /// Removes the file that held the first key of the store, now that the key is gone.
+    pub(in crate::engine) fn forget_first_key_file(&self) {
+        let Some(path) = &self.0.settings.first_key_file else {
+            return;
+        };
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(%error, path = %path.display(), "remove this file by hand");
+            }
+            _ => {}
+        }
     }
 
     /// Leaves goods for the folder, which will meet their commit.
@@ -400,7 +493,14 @@ impl Engine {
         base: Arc<RankBase>,
     ) {
         let market = catalogue.market().id.clone();
-        lock(&self.0.prepared).insert(market, Prepared { goods, catalogue, base });
+        lock(&self.0.prepared).insert(
+            market,
+            Prepared {
+                goods,
+                catalogue,
+                base,
+            },
+        );
     }
 
     /// Goods left for this commit, if they are the ones it names.
@@ -426,29 +526,34 @@ impl Engine {
         let (snapshot, state) = (Arc::clone(snapshot), Arc::clone(state));
         let build = move || {
             let id = &state.market.value.id;
-            let standing = snapshot.promotions.values().filter(|held| {
-                held.value.markets.contains(id) && !held.value.archived
-            });
+            let standing = snapshot
+                .promotions
+                .values()
+                .filter(|held| held.value.markets.contains(id) && !held.value.archived);
             let promotions: Vec<_> = standing.cloned().collect();
-            let goods =
-                Goods { catalogue: &state.catalogue, base: &state.base, promotions: &promotions };
+            let goods = Goods {
+                catalogue: &state.catalogue,
+                base: &state.base,
+                promotions: &promotions,
+            };
             Arc::new(view::build(&goods, at, &state.sets).0)
         };
-        tokio::task::spawn_blocking(build).await.map_err(EngineError::internal)
+        tokio::task::spawn_blocking(build)
+            .await
+            .map_err(EngineError::internal)
     }
 }
 
 impl Doorkeeper for Engine {
     fn principal(&self, digest: &KeyDigest, now: Timestamp) -> Result<Arc<Principal>, KeyRefusal> {
         let snapshot = self.0.snapshot.load();
-        let held = snapshot.as_ref().and_then(|snapshot| snapshot.keys_by_digest.get(digest));
+        let held = snapshot
+            .as_ref()
+            .and_then(|snapshot| snapshot.keys_by_digest.get(digest));
         let record = &held.ok_or(KeyRefusal::Unknown)?.value;
-        let own = record.digests.iter().find(|(own, _)| own == digest);
-        let ends = own.and_then(|(_, ends)| *ends).into_iter().chain(record.principal.expires).min();
-        match ends {
-            Some(end) if end <= now => Err(KeyRefusal::Expired),
-            _ => Ok(Arc::clone(&record.principal)),
-        }
+        let principal = record.open(digest, now)?;
+        self.note_use(record.id);
+        Ok(principal)
     }
 }
 

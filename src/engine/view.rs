@@ -13,14 +13,15 @@ use crate::catalogue::Catalogue;
 use crate::domain::boost::BoostLevel;
 use crate::domain::id::PromotionId;
 use crate::domain::time::{Period, Timestamp, Today};
-use crate::engine::snapshot::{Held, HeldSet, MarketState, MeasuredSlot, TimedView};
+use crate::engine::snapshot::{Held, HeldSet, MeasuredSlot, TimedView};
 use crate::measurement::split::{Coin, Share};
 use crate::predicate::written::WrittenMatcher;
 use crate::promotion::restriction;
 use crate::promotion::slot::SlotTable;
 use crate::promotion::state::{State, state};
 use crate::promotion::terms::Promotion;
-use crate::ranking::build::{MarketView, RankBase};
+use crate::ranking::base::RankBase;
+use crate::ranking::build::MarketView;
 use crate::selection::evaluate::evaluate;
 
 /// Rows of promotions by id, to be used again while nothing they depend on changes.
@@ -37,7 +38,11 @@ pub(in crate::engine) struct Goods<'a> {
 }
 
 /// The view that holds at `now`, and the rows of its promotions; rows in `known` are used again.
-pub(in crate::engine) fn build(goods: &Goods<'_>, now: Timestamp, known: &Sets) -> (TimedView, Sets) {
+pub(in crate::engine) fn build(
+    goods: &Goods<'_>,
+    now: Timestamp,
+    known: &Sets,
+) -> (TimedView, Sets) {
     let today = Today::at(now, &goods.catalogue.locale().zone);
     let active: Vec<_> = goods
         .promotions
@@ -49,8 +54,10 @@ pub(in crate::engine) fn build(goods: &Goods<'_>, now: Timestamp, known: &Sets) 
         .par_iter()
         .map(|held| (held.value.id, rows_of(held, goods.catalogue, &today, known)))
         .collect();
-    let levels: Vec<(PromotionId, BoostLevel)> =
-        active.iter().map(|held| (held.value.id, held.value.level)).collect();
+    let levels: Vec<(PromotionId, BoostLevel)> = active
+        .iter()
+        .map(|held| (held.value.id, held.value.level))
+        .collect();
     let table = SlotTable::new(levels);
     let by_id: BTreeMap<_, _> = active.iter().map(|held| (held.value.id, held)).collect();
     let promotions: Vec<Held<Promotion>> =
@@ -64,23 +71,36 @@ pub(in crate::engine) fn build(goods: &Goods<'_>, now: Timestamp, known: &Sets) 
     let measured = table
         .iter()
         .filter_map(|(slot, id, _)| {
-            let epoch = by_id[&id].value.running_epoch(now).filter(|epoch| !epoch.settings.aa)?;
+            let epoch = by_id[&id]
+                .value
+                .running_epoch(now)
+                .filter(|epoch| !epoch.settings.aa)?;
             let share = Share::new(epoch.settings.share_shown).ok()?;
-            Some(MeasuredSlot { slot, coin: Coin::new(epoch.salt, share) })
+            Some(MeasuredSlot {
+                slot,
+                coin: Coin::new(epoch.salt, share),
+            })
         })
         .collect();
     let view = MarketView::build(goods.base, table, nodes, &rows);
-    (TimedView { period: stretch(goods, now, &today), view, promotions, measured }, sets)
+    (
+        TimedView {
+            period: stretch(goods, now, &today),
+            view,
+            promotions,
+            measured,
+        },
+        sets,
+    )
 }
 
-/// The state of a market at `now`, with the successor view if its boundary is near.
-pub(in crate::engine) fn market_state(
-    market: Held<crate::catalogue::market::Market>,
-    declared: Arc<crate::record::market::GoodsV1>,
+/// The view that holds at `now`, its successor if that boundary is near, and the rows of their
+/// promotions.
+pub(in crate::engine) fn views(
     goods: &Goods<'_>,
     now: Timestamp,
     known: &Sets,
-) -> MarketState {
+) -> (Vec<Arc<TimedView>>, Sets) {
     let (current, mut sets) = build(goods, now, known);
     let end = current.period.end();
     let mut views = vec![Arc::new(current)];
@@ -89,14 +109,7 @@ pub(in crate::engine) fn market_state(
         sets.extend(more);
         views.push(Arc::new(successor));
     }
-    MarketState {
-        market,
-        goods: declared,
-        catalogue: Arc::clone(goods.catalogue),
-        base: Arc::clone(goods.base),
-        sets,
-        views,
-    }
+    (views, sets)
 }
 
 /// How long before a boundary the view behind it is made.
@@ -114,7 +127,11 @@ fn rows_of(
         return Arc::clone(set);
     }
     let rows = evaluate(&held.value.selection, catalogue, today);
-    Arc::new(HeldSet { revision: held.revision, day, rows })
+    Arc::new(HeldSet {
+        revision: held.revision,
+        day,
+        rows,
+    })
 }
 
 /// From the last boundary at or before `now` to the first one after it.
@@ -123,14 +140,19 @@ fn stretch(goods: &Goods<'_>, now: Timestamp, today: &Today) -> Period {
     let mut boundaries: Vec<Timestamp> = moving
         .flat_map(|held| [held.value.period.start(), held.value.period.end()])
         .collect();
-    if goods.promotions.iter().any(|held| asks_for_age(&held.value)) {
+    if goods
+        .promotions
+        .iter()
+        .any(|held| asks_for_age(&held.value))
+    {
         boundaries.push(today.date.midnight_in(&today.zone));
         boundaries.push(today.ends());
     }
     let from = boundaries.iter().copied().filter(|at| *at <= now).max();
     let until = boundaries.iter().copied().filter(|at| now < *at).min();
     let from = from.unwrap_or(Timestamp(i64::MIN));
-    Period::new(from, until.unwrap_or(Timestamp(i64::MAX))).expect("from is at most now, until later")
+    Period::new(from, until.unwrap_or(Timestamp(i64::MAX)))
+        .expect("from is at most now, until later")
 }
 
 fn asks_for_age(promotion: &Promotion) -> bool {

@@ -156,7 +156,7 @@ impl<R: BufRead> Lines<R> {
     ///
     /// # Errors
     /// [`FeedError::LineTooLong`], or whatever stops the reading.
-    pub fn next(&mut self) -> Result<Option<(u64, &[u8])>, FeedError> {
+    pub fn next_line(&mut self) -> Result<Option<(u64, &[u8])>, FeedError> {
         self.line.clear();
         self.row += 1;
         let bound = LINE_BYTES_MAX as u64 + 1;
@@ -214,7 +214,7 @@ mod tests {
     fn lines(bytes: &[u8], encoding: Encoding) -> Result<Vec<(u64, String)>, FeedError> {
         let mut lines = Lines::new(unpack(bytes)?, encoding);
         let mut found = Vec::new();
-        while let Some((row, line)) = lines.next()? {
+        while let Some((row, line)) = lines.next_line()? {
             let (text, _) = split_terminator(line);
             found.push((row, String::from_utf8_lossy(text).into_owned()));
         }

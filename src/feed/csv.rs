@@ -164,7 +164,7 @@ impl Splitter {
         self.ends.clear();
         self.is_open = false;
         let mut state = State::Start;
-        while let Some((row, line)) = lines.next()? {
+        while let Some((row, line)) = lines.next_line()? {
             let (body, terminator) = split_terminator(line);
             if state != State::Quoted {
                 if body.is_empty() {

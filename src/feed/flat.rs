@@ -516,7 +516,7 @@ pub(super) fn read_ndjson<R: BufRead, E: FnMut(u64, Result<FeedOperation, Refuse
 ) -> Result<(), FeedError> {
     let mut plan = Plan::new(reading, mapping)?;
     let mut bound: HashMap<String, Result<Vec<Target>, Fault>> = HashMap::new();
-    while let Some((number, line)) = lines.next()? {
+    while let Some((number, line)) = lines.next_line()? {
         let (line, _) = split_terminator(line);
         if line.trim_ascii().is_empty() {
             continue;

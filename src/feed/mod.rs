@@ -181,12 +181,11 @@ pub fn read(
     each: &mut impl FnMut(u64, Result<FeedOperation, Refused>),
 ) -> Result<Counts, FeedError> {
     let native;
-    let mapping = match reading.mapping {
-        Some(mapping) => mapping,
-        None => {
-            native = Mapping::default();
-            &native
-        }
+    let mapping = if let Some(mapping) = reading.mapping {
+        mapping
+    } else {
+        native = Mapping::default();
+        &native
     };
     let encoding = reading.encoding.unwrap_or(mapping.encoding());
     let mut lines = Lines::new(bytes::unpack(input)?, encoding);

@@ -42,7 +42,7 @@ pub(super) fn read<R: BufRead, E: FnMut(u64, Result<FeedOperation, Refused>)>(
     reading: &Reading<'_>,
     rows: &mut Rows<'_, E>,
 ) -> Result<(), FeedError> {
-    while let Some((row, line)) = lines.next()? {
+    while let Some((row, line)) = lines.next_line()? {
         let (line, _) = split_terminator(line);
         if line.trim_ascii().is_empty() {
             continue;

@@ -41,7 +41,7 @@ pub fn write(operation: &FeedOperation, currency: Currency, out: &mut Vec<u8>) {
         FeedOperation::EditCategory { category, edit } => {
             line.text("op", "edit");
             line.text("category", category.as_str());
-            line.change("name", &edit.name);
+            line.change("name", edit.name.as_ref());
             if let Some(parents) = &edit.parents {
                 line.categories("parents", parents);
             }
@@ -57,7 +57,7 @@ pub fn write(operation: &FeedOperation, currency: Currency, out: &mut Vec<u8>) {
         }
         FeedOperation::SetScore { variant, score } => {
             line.text("variant", variant.as_str());
-            line.change("score", &Some(*score));
+            line.change("score", Some(score));
         }
     }
     line.close();
@@ -125,7 +125,7 @@ impl<'o> Object<'o> {
         self.out.extend_from_slice(b"null");
     }
 
-    fn change(&mut self, name: &str, change: &Change<impl ToString>) {
+    fn change(&mut self, name: &str, change: Option<&Option<impl ToString>>) {
         match change {
             None => {}
             Some(None) => self.null(name),
@@ -135,10 +135,10 @@ impl<'o> Object<'o> {
 
     fn money_change(&mut self, name: &str, change: Change<Minor>) {
         let text = change.map(|amount| amount.map(|amount| self.currency.format(amount)));
-        self.change(name, &text);
+        self.change(name, text.as_ref());
     }
 
-    fn number_change(&mut self, name: &str, change: &Change<impl ToString>) {
+    fn number_change(&mut self, name: &str, change: Option<&Option<impl ToString>>) {
         match change {
             None => {}
             Some(None) => self.null(name),
@@ -218,19 +218,19 @@ impl<'o> Object<'o> {
         self.money("list_price", variant.list_price);
         self.money("sale_price", variant.sale_price);
         self.money("cost", variant.cost);
-        self.number_change("stock", &variant.stock.map(Some));
+        self.number_change("stock", variant.stock.map(Some).as_ref());
         self.some("score", variant.score.as_ref());
-        self.number_change("weight_g", &variant.weight_g.map(Some));
+        self.number_change("weight_g", variant.weight_g.map(Some).as_ref());
         self.attributes("attributes", &variant.attributes);
     }
 
     fn product_edit(&mut self, edit: &ProductEdit) {
-        self.change("product_group", &edit.group);
-        self.change("seller", &edit.seller);
+        self.change("product_group", edit.group.as_ref());
+        self.change("seller", edit.seller.as_ref());
         if let Some(categories) = &edit.categories {
             self.categories("categories", categories);
         }
-        self.change("score", &edit.score);
+        self.change("score", edit.score.as_ref());
         self.attributes("attributes", &edit.attributes);
     }
 
@@ -238,9 +238,9 @@ impl<'o> Object<'o> {
         self.money_change("list_price", edit.list_price);
         self.money_change("sale_price", edit.sale_price);
         self.money_change("cost", edit.cost);
-        self.number_change("stock", &edit.stock);
-        self.change("score", &edit.score);
-        self.number_change("weight_g", &edit.weight_g);
+        self.number_change("stock", edit.stock.as_ref());
+        self.change("score", edit.score.as_ref());
+        self.number_change("weight_g", edit.weight_g.as_ref());
         self.attributes("attributes", &edit.attributes);
     }
 

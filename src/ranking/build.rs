@@ -9,7 +9,7 @@ use crate::catalogue::row::{Row, RowSet};
 use crate::domain::boost::BoostLevel;
 use crate::promotion::restriction::NodeMasks;
 use crate::promotion::slot::{SlotMask, SlotTable};
-pub use crate::ranking::base::RankBase;
+use crate::ranking::base::RankBase;
 use crate::ranking::order::{Key, Rank};
 use crate::ranking::words::{BLOCK_RANKS, Words, n_blocks};
 

@@ -101,18 +101,16 @@ impl<'a> Filter<'a> {
 
     /// Adds a condition on ascending ranks.
     pub(super) fn restrict_to_list(&mut self, ranks: Cow<'a, [u32]>) {
-        let dense = self.base.n() <= ranks.len() * 64;
-        let clause = match dense {
-            true => {
-                let size = ranks.len();
-                let own = self.base.units.dense(ranks.iter().copied());
-                Clause {
-                    size,
-                    test: Test::Own(own),
-                    ..Clause::of_list(Cow::Borrowed(&[]))
-                }
+        let clause = if self.base.n() <= ranks.len() * 64 {
+            let size = ranks.len();
+            let own = self.base.units.dense(ranks.iter().copied());
+            Clause {
+                size,
+                test: Test::Own(own),
+                ..Clause::of_list(Cow::Borrowed(&[]))
             }
-            false => Clause::of_list(ranks),
+        } else {
+            Clause::of_list(ranks)
         };
         self.clauses.push(clause);
     }
@@ -134,11 +132,6 @@ impl<'a> Filter<'a> {
             .iter()
             .filter(|clause| clause.attr != Some(attr));
         asked.all(|clause| clause.contains(rank))
-    }
-
-    /// Whether a clause asks about `attr`.
-    pub(super) fn asks(&self, attr: &Attr) -> bool {
-        self.clauses.iter().any(|clause| clause.attr == Some(attr))
     }
 
     /// The ranks of a block that meet every clause but those on `but`.
@@ -198,7 +191,8 @@ impl<'a> Clause<'a> {
                         .as_slice()
                         .iter()
                         .filter_map(|value| column.find(value));
-                    Self::of_ids(base, postings, found.map(|id| id.0).collect())
+                    let ids: Vec<u32> = found.map(|id| id.0).collect();
+                    Self::of_ids(base, postings, &ids)
                 }
                 Matcher::Range { min, max } => {
                     let values = column.range(min.as_ref(), max.as_ref());
@@ -222,7 +216,7 @@ impl<'a> Clause<'a> {
     }
 
     /// Ranks that hold any of the values.
-    fn of_ids(base: &'a RankBase, postings: &'a Postings, ids: Vec<u32>) -> Self {
+    fn of_ids(base: &'a RankBase, postings: &'a Postings, ids: &[u32]) -> Self {
         match *ids {
             [only] => Self::of_values(base, postings, only..only + 1),
             _ if ids.len() <= VALUES_MERGED_MAX => {
@@ -373,19 +367,20 @@ impl<'a> Clause<'a> {
     /// Keeps of a block of ranks what meets the clause.
     fn keep_ranks(&self, block: usize, words: &mut Block) {
         match &self.test {
-            Test::Any { dense, lists } => match (&dense[..], &lists[..]) {
-                ([only], []) => apply(words, only.by_rank.block(block), self.negated),
-                _ => {
-                    let mut any = [0; BLOCK_WORDS];
-                    dense
-                        .iter()
-                        .for_each(|own| or_into(&mut any, own.by_rank.block(block)));
-                    lists
-                        .iter()
-                        .for_each(|list| set_listed(list, block, &mut any));
-                    apply(words, &any, self.negated);
+            Test::Any { dense, lists } => {
+                if let ([only], []) = (&dense[..], &lists[..]) {
+                    apply(words, only.by_rank.block(block), self.negated);
+                    return;
                 }
-            },
+                let mut any = [0; BLOCK_WORDS];
+                for own in dense {
+                    or_into(&mut any, own.by_rank.block(block));
+                }
+                for list in lists {
+                    set_listed(list, block, &mut any);
+                }
+                apply(words, &any, self.negated);
+            }
             Test::List(list) => {
                 let mut any = [0; BLOCK_WORDS];
                 set_listed(list, block, &mut any);
@@ -407,9 +402,9 @@ impl<'a> Clause<'a> {
         match &self.test {
             Test::Any { dense, .. } => {
                 let mut any = [0; BLOCK_WORDS];
-                dense
-                    .iter()
-                    .for_each(|own| or_into(&mut any, own.by_unit.block(block)));
+                for own in dense {
+                    or_into(&mut any, own.by_unit.block(block));
+                }
                 set_listed(units, block, &mut any);
                 apply(words, &any, self.negated);
             }
@@ -460,9 +455,9 @@ impl<'a> Clause<'a> {
 
 fn apply(words: &mut Block, own: &[u64], negated: bool) {
     if negated {
-        and_not_into(words, own)
+        and_not_into(words, own);
     } else {
-        and_into(words, own)
+        and_into(words, own);
     }
 }
 

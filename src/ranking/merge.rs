@@ -132,9 +132,9 @@ impl Stream {
         while low < high {
             let middle = low + (high - low) / 2;
             if is_served(middle) {
-                low = middle + 1
+                low = middle + 1;
             } else {
-                high = middle
+                high = middle;
             }
         }
         Some(low)

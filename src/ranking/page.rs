@@ -59,7 +59,6 @@ pub(in crate::ranking) struct Ask<'a> {
     pub(in crate::ranking) filter: Filter<'a>,
     /// Applicable slots; none where relevance is never reached.
     mask: SlotMask,
-    group_by: GroupBy,
     stretches: Option<&'a Stretches>,
     sort: Vec<(&'a str, &'a Postings, bool)>,
     /// Ranks of all match classes, ascending, and the class of each.
@@ -179,7 +178,6 @@ impl<'a> Ask<'a> {
             view,
             filter,
             mask: if relevance { mask } else { SlotMask::EMPTY },
-            group_by: query.group_by,
             stretches,
             sort: sort.collect(),
             classes,
@@ -297,7 +295,7 @@ impl<'a> Ask<'a> {
         let mut ranks = Vec::new();
         for block in 0..blocks {
             for_each(block, &self.filter.block(block, None), |rank| {
-                ranks.push(rank)
+                ranks.push(rank);
             });
         }
         Some(ranks)
@@ -330,7 +328,7 @@ impl<'a> Ask<'a> {
         match matching {
             Some(ranks) => server.serve_eagerly(&ranks, from),
             None if self.sort.is_empty() && self.classes.is_none() => {
-                server.serve_lazily(None, from)
+                server.serve_lazily(None, from);
             }
             None if self.classes.is_some() => {
                 let (ranks, _) = self.classes.as_ref().expect("just asked");

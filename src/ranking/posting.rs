@@ -17,8 +17,6 @@ pub(super) const MISSING: u32 = u32::MAX;
 /// One attribute: its values ascending, and for each the ranks that hold it.
 #[derive(Debug)]
 pub(super) struct Postings {
-    /// Whether a rank may hold several values.
-    pub(super) multi: bool,
     /// Whether variants of one product may differ.
     pub(super) varies: bool,
     /// Where the ranks of each value begin in `ranks`; one more than there are values.
@@ -102,7 +100,6 @@ impl Postings {
         let (n_holders, varies) = holders(column, rows, units);
         let present = units.dense_of(present);
         Self {
-            multi: column.multi(),
             varies,
             offsets,
             ranks,

@@ -21,13 +21,14 @@ use crate::domain::id::{GroupKey, MarketId, ProductKey, PromotionId, VariantKey}
 use crate::domain::money::{Currency, Minor, Percent};
 use crate::domain::number::Score;
 use crate::domain::time::{Timestamp, Today, Zone};
-use crate::domain::value::{Locale, Value};
+use crate::domain::value::{Locale, Value, ValueRef};
 use crate::predicate::facts::{Facts, first_failure};
 use crate::predicate::matcher::{Matcher, ValueSet};
 use crate::predicate::rule::{Attr, Op, Rule, RuleSet};
 use crate::promotion::restriction::node_masks;
 use crate::promotion::slot::{SlotMask, SlotTable};
-use crate::ranking::build::{MarketView, RankBase};
+use crate::ranking::base::RankBase;
+use crate::ranking::build::MarketView;
 use crate::ranking::page::{Page, page};
 use crate::ranking::query::{FacetQuery, GroupBy, Query, SortKey};
 
@@ -115,61 +116,12 @@ impl Scene {
 
     /// The whole order of the result, each group at its best unit, and the facets.
     pub(super) fn expected(&self, query: &Query, mask: SlotMask) -> Expected {
-        let catalogue = &*self.catalogue;
-        let mut base: Vec<Row> = catalogue.live().iter().collect();
-        base.sort_by(|a, b| {
-            let (own, other) = (catalogue.score(*a), catalogue.score(*b));
-            other
-                .cmp(&own)
-                .then_with(|| catalogue.variant_key(*a).cmp(catalogue.variant_key(*b)))
-        });
-        let scores: Vec<_> = base.iter().map(|row| catalogue.score(*row)).collect();
-        let n_higher = |row: Row| {
-            let own = catalogue.score(row);
-            scores.partition_point(|score| own < *score)
-        };
-        let higher: BTreeMap<Row, usize> = base.iter().map(|row| (*row, n_higher(*row))).collect();
-        let first_of_block = |place: usize| higher[&base[place]];
-        let (attributes, relevance) = query.attribute_keys();
-        let mask = if relevance { mask } else { SlotMask::EMPTY };
+        let base = self.base_order();
         let matching: BTreeSet<Row> = base
             .iter()
             .copied()
             .filter(|row| self.matches(query, *row, None))
             .collect();
-        let mut keyed = Vec::new();
-        for (place, row) in base
-            .iter()
-            .enumerate()
-            .filter(|(_, row)| matching.contains(row))
-        {
-            let level = self.level(*row, mask);
-            let h = higher[row];
-            let relevance = match level {
-                Some(BoostLevel::High) => (0, place, 0, place),
-                Some(BoostLevel::Medium) => (1, first_of_block(h / 100), 0, place),
-                Some(BoostLevel::Low) => (1, first_of_block(h / 10), 1, place),
-                None => (1, place, 2, place),
-                Some(BoostLevel::Demoted) => (2, place, 0, place),
-            };
-            let class = query.classes.as_ref().map_or(0, |classes| {
-                classes
-                    .iter()
-                    .position(|class| class.contains(*row))
-                    .unwrap()
-            });
-            keyed.push((
-                self.sort_values(attributes, *row),
-                class,
-                relevance,
-                *row,
-                level,
-            ));
-        }
-        keyed.sort_by(|a, b| {
-            self.compare(attributes, &a.0, &b.0)
-                .then((a.1, a.2).cmp(&(b.1, b.2)))
-        });
         let mut rows = Vec::new();
         let mut seen = BTreeSet::new();
         for primary in &query.primary {
@@ -185,7 +137,7 @@ impl Scene {
                 }
             }
         }
-        for (.., row, level) in keyed {
+        for (row, level) in self.in_order(query, mask, &base, &matching) {
             if seen.insert(self.owner(row, query.group_by)) {
                 rows.push((row, level));
             }
@@ -198,42 +150,70 @@ impl Scene {
         Expected { rows, facets }
     }
 
+    /// The market by score and key.
+    fn base_order(&self) -> Vec<Row> {
+        let catalogue = &*self.catalogue;
+        let mut base: Vec<Row> = catalogue.live().iter().collect();
+        base.sort_by(|a, b| {
+            let (own, other) = (catalogue.score(*a), catalogue.score(*b));
+            other
+                .cmp(&own)
+                .then_with(|| catalogue.variant_key(*a).cmp(catalogue.variant_key(*b)))
+        });
+        base
+    }
+
+    /// Every matching variant with its level, sorted by the definition's key.
+    fn in_order(
+        &self,
+        query: &Query,
+        mask: SlotMask,
+        base: &[Row],
+        matching: &BTreeSet<Row>,
+    ) -> Vec<(Row, Option<BoostLevel>)> {
+        let scores: Vec<_> = base.iter().map(|row| self.catalogue.score(*row)).collect();
+        let n_higher = |row: Row| {
+            let own = self.catalogue.score(row);
+            scores.partition_point(|score| own < *score)
+        };
+        let first_of_block = |place: usize| n_higher(base[place]);
+        let (attributes, relevance) = query.attribute_keys();
+        let mask = if relevance { mask } else { SlotMask::EMPTY };
+        let mut keyed = Vec::new();
+        let places = base.iter().enumerate();
+        for (place, row) in places.filter(|(_, row)| matching.contains(row)) {
+            let level = self.level(*row, mask);
+            let h = n_higher(*row);
+            let relevance = match level {
+                Some(BoostLevel::High) => (0, place, 0, place),
+                Some(BoostLevel::Medium) => (1, first_of_block(h / 100), 0, place),
+                Some(BoostLevel::Low) => (1, first_of_block(h / 10), 1, place),
+                None => (1, place, 2, place),
+                Some(BoostLevel::Demoted) => (2, place, 0, place),
+            };
+            let class = query.classes.as_ref().map_or(0, |classes| {
+                classes
+                    .iter()
+                    .position(|class| class.contains(*row))
+                    .unwrap()
+            });
+            let values = self.sort_values(attributes, *row);
+            keyed.push((values, class, relevance, *row, level));
+        }
+        keyed.sort_by(|a, b| compare(attributes, &a.0, &b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+        keyed
+            .into_iter()
+            .map(|(.., row, level)| (row, level))
+            .collect()
+    }
+
     fn sort_values(&self, keys: &[SortKey], row: Row) -> Vec<Option<Value>> {
         let facts = self.catalogue.facts(row);
         let value = |key: &SortKey| match key {
-            SortKey::By { attr, .. } => facts.values(attr).next().map(|value| value.to_value()),
+            SortKey::By { attr, .. } => facts.values(attr).next().map(ValueRef::to_value),
             SortKey::Relevance => None,
         };
         keys.iter().map(value).collect()
-    }
-
-    fn compare(
-        &self,
-        keys: &[SortKey],
-        own: &[Option<Value>],
-        other: &[Option<Value>],
-    ) -> std::cmp::Ordering {
-        use std::cmp::Ordering::{Equal, Greater, Less};
-        for ((key, a), b) in keys.iter().zip(own).zip(other) {
-            let descending = matches!(
-                key,
-                SortKey::By {
-                    descending: true,
-                    ..
-                }
-            );
-            let order = match (a, b) {
-                (None, None) => Equal,
-                (None, Some(_)) => Greater,
-                (Some(_), None) => Less,
-                (Some(a), Some(b)) if descending => b.cmp(a),
-                (Some(a), Some(b)) => a.cmp(b),
-            };
-            if order != Equal {
-                return order;
-            }
-        }
-        Equal
     }
 
     fn facet(&self, query: &Query, facet: &FacetQuery) -> Vec<(Value, u32)> {
@@ -309,6 +289,31 @@ impl Scene {
         let rest: Vec<_> = expected.rows.into_iter().skip(from).collect();
         assert_eq!(all, rest, "pages by cursor of {query:?} under {mask:?}");
     }
+}
+
+/// Order of two variants by the attribute keys; missing values stand last either way.
+fn compare(keys: &[SortKey], own: &[Option<Value>], other: &[Option<Value>]) -> std::cmp::Ordering {
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    for ((key, a), b) in keys.iter().zip(own).zip(other) {
+        let descending = matches!(
+            key,
+            SortKey::By {
+                descending: true,
+                ..
+            }
+        );
+        let order = match (a, b) {
+            (None, None) => Equal,
+            (None, Some(_)) => Greater,
+            (Some(_), None) => Less,
+            (Some(a), Some(b)) if descending => b.cmp(a),
+            (Some(a), Some(b)) => a.cmp(b),
+        };
+        if order != Equal {
+            return order;
+        }
+    }
+    Equal
 }
 
 fn shown(page: &Page) -> Vec<(Row, Option<BoostLevel>)> {
@@ -412,7 +417,8 @@ pub(super) fn random_scene(random: &mut ChaCha8Rng, draw: Draw) -> Scene {
         .iter()
         .enumerate()
         .map(|(place, id)| {
-            let above = (0..place).filter(|_| random.random_bool(1.5 / (place as f64 + 1.0)));
+            let above = (0..place)
+                .filter(|_| random.random_ratio(3, 2 * u32::try_from(place + 1).unwrap()));
             let parents = above.map(|parent| nodes[parent].clone()).collect();
             CategoryRecord {
                 id: id.clone(),
@@ -550,8 +556,7 @@ pub(super) fn random_query(random: &mut ChaCha8Rng, scene: &Scene) -> Query {
     Query {
         category: random
             .random_bool(0.5)
-            .then(|| nodes.choose(random).copied())
-            .map(|node| node),
+            .then(|| nodes.choose(random).copied()),
         filter: (0..n_rules)
             .map(|_| random_rule(random, catalogue))
             .collect(),

@@ -128,7 +128,7 @@ mod tests {
             let mut ranks = Vec::new();
             for block in 0..n_blocks(n) {
                 for_each(block, &full_block(block, n), |rank| {
-                    ranks.push(rank as usize)
+                    ranks.push(rank as usize);
                 });
             }
             assert_eq!(ranks, (0..n).collect::<Vec<_>>());

@@ -2,6 +2,10 @@
 //!
 //! A generation is a [`ManifestV1`] and the chunks it lists. Chunks are named by their content, so
 //! a generation that differs in one product shares all other chunks with its predecessor.
+#![expect(
+    clippy::option_option,
+    reason = "an edit leaves a field alone, clears it or sets it"
+)]
 
 use serde::{Deserialize, Serialize};
 

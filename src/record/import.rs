@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::Stored;
+use crate::record::{Stored, hex};
 use crate::store::codec::Kind;
 
 /// One import and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportV1 {
     /// Its id.
+    #[serde(with = "hex::one")]
     pub id: [u8; 16],
     /// The market fed.
     pub market: String,
@@ -36,18 +37,24 @@ pub struct ImportV1 {
     pub rejected: u64,
     /// The first 100 faults.
     pub errors: Vec<RowErrorV1>,
+    /// Faults in all.
+    pub n_errors: u64,
     /// Chunk with every fault, one JSON object a line, where there are more.
+    #[serde(with = "hex::option")]
     pub all_errors: Option<[u8; 32]>,
     /// Code, text and count of each warning.
     pub warnings: Vec<(String, String, u64)>,
     /// Code and text of each harm that held the import back.
     pub harms: Vec<(String, String)>,
-    /// Chunks of an upload kept for being forced, until `kept_until`.
+    /// Revision from which the goods stand, if they do.
+    pub revision: Option<u64>,
+    /// Chunks of the changes that were held back, kept for being forced until `kept_until`.
+    #[serde(with = "hex::list")]
     pub upload: Vec<[u8; 32]>,
     /// When the upload may go, in milliseconds.
     pub kept_until: i64,
-    /// How the upload is to be read: format, mapping name, most errors allowed.
-    pub reading: (String, Option<String>, u64),
+    /// Generation and number of deltas of the goods that the changes are to.
+    pub base: (u64, u32),
 }
 
 /// One fault of one row.

@@ -37,8 +37,10 @@ pub fn mapping(market: &MarketId, name: &str) -> Key {
 
 /// An audit entry; keys ascend with time.
 pub fn audit(at: Timestamp, id: CommitId) -> Key {
-    let tail: String = id.0[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-    key(&["audit", &format!("{:012x}", at.0.max(0)), &tail])
+    let [a, b, c, d, ..] = id.0;
+    let tail = u32::from_be_bytes([a, b, c, d]);
+    let at_ms = at.0.max(0);
+    key(&["audit", &format!("{at_ms:012x}"), &format!("{tail:08x}")])
 }
 
 /// The stored answer of an idempotent request.

@@ -6,7 +6,9 @@
 //! or reordered; a change is a new form and an upgrade from the old one.
 //!
 //! - [`key`]: which key a record of each kind has
-//! - [`market`], [`catalogue`], [`desk`], [`import`]: the stored forms by subject
+//! - [`market`], [`catalogue`], [`promotion`], [`access`], [`desk`], [`import`]: the stored forms
+//!   by subject
+//! - [`json`]: the list of all kinds, and their records as JSON
 //!
 //! Invariants: every schema ever released opens; what is written is the newest; a round trip gives
 //! an equal aggregate with optional fields absent and present.
@@ -14,15 +16,30 @@
 //! Cost: decoding a million catalogue rows is the bulk of a start, one allocation a text; chunks
 //! are decoded in parallel by the caller.
 
+pub mod access;
+#[cfg(test)]
+mod any;
+#[cfg(test)]
+mod any_goods;
 pub mod catalogue;
 pub mod desk;
+#[cfg(test)]
+mod formats;
+mod hex;
 pub mod import;
+pub mod json;
 pub mod key;
+#[cfg(test)]
+mod laws;
 pub mod market;
+pub mod promotion;
+#[cfg(test)]
+mod samples;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::domain::complaint::Complaint;
 use crate::store::codec::{self, CodecError, Draft, Kind, Value};
 
 /// A stored form: the frozen layout of one record kind in one schema.
@@ -51,6 +68,14 @@ pub trait Stored: Serialize + DeserializeOwned {
         }
         Ok(value.form()?)
     }
+
+    /// Whether the aggregate's constructor takes it; a form without an aggregate is its own.
+    ///
+    /// # Errors
+    /// [`RecordError::Refused`].
+    fn check(self) -> Result<(), RecordError> {
+        Ok(())
+    }
 }
 
 /// Why a stored record cannot be read.
@@ -77,9 +102,15 @@ pub enum RecordError {
 
 impl RecordError {
     /// A field that its constructor refuses.
-    pub(in crate::record) fn field(name: &str, fault: impl std::fmt::Display) -> Self {
+    pub fn field(name: &str, fault: impl std::fmt::Display) -> Self {
         Self::Refused {
             what: format!("{name}: {fault}"),
         }
+    }
+
+    /// An aggregate that its constructor refuses.
+    pub(in crate::record) fn complaints(name: &str, complaints: &[Complaint]) -> Self {
+        let words: Vec<_> = complaints.iter().map(ToString::to_string).collect();
+        Self::field(name, words.join("; "))
     }
 }

@@ -13,13 +13,14 @@ use crate::predicate::rule::{Attr, Op};
 use crate::predicate::written::{WrittenMatcher, WrittenRule};
 use crate::promotion::epoch::{Epoch, Plan, Settings};
 use crate::promotion::terms::{Kind, Promotion, Restriction, Terms};
-use crate::record::{RecordError, Stored};
+use crate::record::{RecordError, Stored, hex};
 use crate::selection::definition::{Selection, SelectionDraft};
 use crate::store::codec::Kind as RecordKind;
 
 /// A whole promotion or demotion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PromotionV1 {
+    #[serde(with = "hex::one")]
     id: [u8; 16],
     demotion: bool,
     /// 1 low, 2 medium, 3 high; 0 for demotions.
@@ -90,6 +91,10 @@ pub struct EpochV1 {
 impl Stored for PromotionV1 {
     const KIND: RecordKind = RecordKind(4);
     const SCHEMA: u16 = 1;
+
+    fn check(self) -> Result<(), RecordError> {
+        Promotion::try_from(self).map(drop)
+    }
 }
 
 impl From<&Promotion> for PromotionV1 {
@@ -108,7 +113,10 @@ impl From<&Promotion> for PromotionV1 {
             markets: promotion.markets.iter().map(ToString::to_string).collect(),
             start: promotion.start.text().to_owned(),
             end: promotion.end.text().to_owned(),
-            time_zone: promotion.time_zone.as_ref().map(|zone| zone.name().to_owned()),
+            time_zone: promotion
+                .time_zone
+                .as_ref()
+                .map(|zone| zone.name().to_owned()),
             zone: promotion.zone.as_ref().map(|zone| zone.name().to_owned()),
             period: (promotion.period.start().0, promotion.period.end().0),
             selection: (&promotion.selection).into(),
@@ -135,7 +143,11 @@ impl TryFrom<PromotionV1> for Promotion {
         let (start, end) = stored.period;
         let terms = Terms {
             id: PromotionId(stored.id),
-            kind: if stored.demotion { Kind::Demotion } else { Kind::Promotion },
+            kind: if stored.demotion {
+                Kind::Demotion
+            } else {
+                Kind::Promotion
+            },
             level: match stored.level {
                 0 => BoostLevel::Demoted,
                 1 => BoostLevel::Low,
@@ -155,29 +167,34 @@ impl TryFrom<PromotionV1> for Promotion {
                 include: list("include", &stored.include, CategoryId::parse)?,
                 exclude: list("exclude", &stored.exclude, CategoryId::parse)?,
             },
-            epochs: stored.epochs.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            epochs: stored
+                .epochs
+                .into_iter()
+                .map(TryInto::try_into)
+                .collect::<Result<_, _>>()?,
             suspended: stored.suspended,
             archived: stored.archived,
             note: stored.note,
             created_by: stored.created_by,
             created_at: Timestamp(stored.created_at),
         };
-        Self::new(terms).map_err(|complaints| refused("promotion", &complaints))
+        Self::new(terms).map_err(|complaints| RecordError::complaints("promotion", &complaints))
     }
 }
 
 impl From<&Selection> for SelectionV1 {
     fn from(selection: &Selection) -> Self {
-        let texts = |keys: &[crate::domain::id::ProductKey]| {
-            keys.iter().map(ToString::to_string).collect()
-        };
+        let texts =
+            |keys: &[crate::domain::id::ProductKey]| keys.iter().map(ToString::to_string).collect();
         let cross = selection.handpicked_cross_market();
         let rule_sets = selection.rule_sets().iter();
         Self {
             handpicked: texts(selection.handpicked()),
             handpicked_cross_market: cross.iter().map(ToString::to_string).collect(),
             blocked: texts(selection.blocked()),
-            rule_sets: rule_sets.map(|rules| rules.iter().map(Into::into).collect()).collect(),
+            rule_sets: rule_sets
+                .map(|rules| rules.iter().map(Into::into).collect())
+                .collect(),
         }
     }
 }
@@ -198,7 +215,7 @@ impl TryFrom<SelectionV1> for Selection {
             blocked: stored.blocked,
             rule_sets,
         };
-        Self::new(draft).map_err(|complaints| refused("selection", &complaints))
+        Self::new(draft).map_err(|complaints| RecordError::complaints("selection", &complaints))
     }
 }
 
@@ -214,7 +231,11 @@ impl From<&WrittenRule> for RuleV1 {
             WrittenMatcher::Prefix(prefix) => MatcherV1::Prefix(prefix.to_string()),
             WrittenMatcher::AgeDays { min, max } => MatcherV1::AgeDays(*min, *max),
         };
-        Self { exclude: rule.op == Op::Exclude, attr: rule.attr.to_string(), matcher }
+        Self {
+            exclude: rule.op == Op::Exclude,
+            attr: rule.attr.to_string(),
+            matcher,
+        }
     }
 }
 
@@ -226,15 +247,24 @@ impl TryFrom<RuleV1> for WrittenRule {
             MatcherV1::In(values) => {
                 WrittenMatcher::In(values.into_iter().map(Into::into).collect())
             }
-            MatcherV1::Range(min, max) => {
-                WrittenMatcher::Range { min: min.map(Into::into), max: max.map(Into::into) }
-            }
+            MatcherV1::Range(min, max) => WrittenMatcher::Range {
+                min: min.map(Into::into),
+                max: max.map(Into::into),
+            },
             MatcherV1::Exists(wanted) => WrittenMatcher::Exists(wanted),
             MatcherV1::Prefix(prefix) => WrittenMatcher::Prefix(prefix.into()),
             MatcherV1::AgeDays(min, max) => WrittenMatcher::AgeDays { min, max },
         };
-        let op = if stored.exclude { Op::Exclude } else { Op::Include };
-        Ok(Self { op, attr: field("attr", Attr::parse(&stored.attr))?, matcher })
+        let op = if stored.exclude {
+            Op::Exclude
+        } else {
+            Op::Include
+        };
+        Ok(Self {
+            op,
+            attr: field("attr", Attr::parse(&stored.attr))?,
+            matcher,
+        })
     }
 }
 
@@ -284,9 +314,4 @@ fn list<T>(
     parse: impl Fn(&str) -> Result<T, Fault>,
 ) -> Result<Vec<T>, RecordError> {
     texts.iter().map(|text| field(name, parse(text))).collect()
-}
-
-fn refused(name: &str, complaints: &[crate::domain::complaint::Complaint]) -> RecordError {
-    let words: Vec<_> = complaints.iter().map(ToString::to_string).collect();
-    RecordError::field(name, words.join("; "))
 }

@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::store::Revision;
+use crate::store::chunk::CHUNK_BYTES_MAX;
 use crate::store::key::Key;
 
 /// Most bytes of a value, its envelope included, and of an unpacked payload.
@@ -58,8 +59,8 @@ pub enum CodecError {
         /// What bincode says.
         why: String,
     },
-    /// Longer than [`VALUE_BYTES_MAX`].
-    #[error("{have} bytes, at most {VALUE_BYTES_MAX}")]
+    /// Longer than [`VALUE_BYTES_MAX`], or a chunk longer than [`CHUNK_BYTES_MAX`].
+    #[error("{have} bytes are more than there is room for")]
     TooLarge {
         /// Bytes needed.
         have: usize,
@@ -71,13 +72,8 @@ pub enum CodecError {
 /// # Errors
 /// [`CodecError::TooLarge`] above 262,144 bytes, [`CodecError::Form`] for a form that bincode
 /// cannot write.
-pub fn encode<T: Serialize>(form: &T) -> Result<Vec<u8>, CodecError> {
-    let bytes =
-        bincode::serde::encode_to_vec(form, bincode::config::legacy()).map_err(form_error)?;
-    match bytes.len() {
-        have if VALUE_BYTES_MAX < have => Err(CodecError::TooLarge { have }),
-        _ => Ok(bytes),
-    }
+pub fn encode<T: Serialize + ?Sized>(form: &T) -> Result<Vec<u8>, CodecError> {
+    write(form, VALUE_BYTES_MAX)
 }
 
 /// A stored form from payload bytes, every one of which must be consumed.
@@ -85,13 +81,43 @@ pub fn encode<T: Serialize>(form: &T) -> Result<Vec<u8>, CodecError> {
 /// # Errors
 /// [`CodecError::Form`].
 pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, CodecError> {
-    let config = bincode::config::legacy().with_limit::<VALUE_BYTES_MAX>();
-    let (form, used) = bincode::serde::decode_from_slice(payload, config).map_err(form_error)?;
-    if used == payload.len() {
+    read::<T, VALUE_BYTES_MAX>(payload)
+}
+
+/// Stored forms as the content of a chunk: as [`encode`], with a chunk's room.
+///
+/// # Errors
+/// [`CodecError::TooLarge`] above 64 MiB, [`CodecError::Form`] for a form that bincode cannot
+/// write.
+pub fn encode_chunk<T: Serialize + ?Sized>(form: &T) -> Result<Vec<u8>, CodecError> {
+    write(form, CHUNK_BYTES_MAX)
+}
+
+/// Stored forms from the content of a chunk, every byte of which must be consumed.
+///
+/// # Errors
+/// [`CodecError::Form`].
+pub fn decode_chunk<T: DeserializeOwned>(content: &[u8]) -> Result<T, CodecError> {
+    read::<T, CHUNK_BYTES_MAX>(content)
+}
+
+fn write<T: Serialize + ?Sized>(form: &T, max: usize) -> Result<Vec<u8>, CodecError> {
+    let bytes =
+        bincode::serde::encode_to_vec(form, bincode::config::legacy()).map_err(form_error)?;
+    match bytes.len() {
+        have if max < have => Err(CodecError::TooLarge { have }),
+        _ => Ok(bytes),
+    }
+}
+
+fn read<T: DeserializeOwned, const MAX: usize>(bytes: &[u8]) -> Result<T, CodecError> {
+    let config = bincode::config::legacy().with_limit::<MAX>();
+    let (form, used) = bincode::serde::decode_from_slice(bytes, config).map_err(form_error)?;
+    if used == bytes.len() {
         return Ok(form);
     }
     Err(CodecError::Form {
-        why: format!("{} bytes left over", payload.len() - used),
+        why: format!("{} bytes left over", bytes.len() - used),
     })
 }
 
@@ -304,6 +330,19 @@ mod tests {
     }
 
     #[test]
+    fn chunks_hold_what_no_value_holds() {
+        let forms: Vec<u64> = (0..40_000).collect();
+        assert!(matches!(encode(&forms), Err(CodecError::TooLarge { .. })));
+        let content = encode_chunk(forms.as_slice()).unwrap();
+        assert_eq!(decode_chunk::<Vec<u64>>(&content).unwrap(), forms);
+        let longer = [content.as_slice(), &[0]].concat();
+        assert!(decode_chunk::<Vec<u64>>(&longer).is_err());
+        assert!(decode_chunk::<Vec<u64>>(&content[..content.len() - 1]).is_err());
+        // A length that no chunk has room for is refused before memory is taken for it.
+        assert!(decode_chunk::<Vec<u64>>(&u64::MAX.to_le_bytes()).is_err());
+    }
+
+    #[test]
     fn a_newer_envelope_is_named() {
         let mut bytes = sealed(b"x").bytes().to_vec();
         bytes[2] = 2;
@@ -321,9 +360,8 @@ mod tests {
 
     #[test]
     fn values_are_bounded() {
-        let noise: Vec<u8> = (0..VALUE_BYTES_MAX as u64)
-            .map(|i| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8 ^ (i >> 7) as u8)
-            .collect();
+        let mut noise = vec![0; VALUE_BYTES_MAX];
+        crate::store::sim::Dice::new(1).fill(&mut noise);
         let longest = VALUE_BYTES_MAX - ENVELOPE_BYTES;
         assert!(Draft::with_flags(Kind(1), 1, 0, &noise[..longest]).is_ok());
         assert!(Draft::with_flags(Kind(1), 1, 0, &noise[..=longest]).is_err());

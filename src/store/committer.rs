@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -37,9 +37,12 @@ pub struct Queue {
 #[derive(Debug, Default)]
 struct Waiting {
     commits: VecDeque<Ticket>,
-    trims: Vec<(Revision, oneshot::Sender<io::Result<()>>)>,
+    trims: Vec<Trim>,
     is_closed: bool,
 }
+
+/// Up to where to forget, and who waits for it.
+type Trim = (Revision, mpsc::Sender<io::Result<()>>);
 
 #[derive(Debug)]
 struct Ticket {
@@ -91,17 +94,21 @@ impl Queue {
         Ok(())
     }
 
-    /// Forgets journal files whose records all lie before `before`.
+    /// Forgets journal files whose records all lie before `before`. Blocks.
     ///
     /// # Errors
-    /// What the disk says.
-    pub async fn trim(&self, before: Revision) -> io::Result<()> {
-        let (answer, answered) = oneshot::channel();
-        locked(&self.waiting).trims.push((before, answer));
+    /// What the disk says; `BrokenPipe` once the store is closed.
+    pub fn trim(&self, before: Revision) -> io::Result<()> {
+        let (answer, answered) = mpsc::channel();
+        let mut waiting = locked(&self.waiting);
+        if waiting.is_closed {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        waiting.trims.push((before, answer));
+        drop(waiting);
         self.arrived.notify_one();
-        answered
-            .await
-            .unwrap_or(Err(io::ErrorKind::BrokenPipe.into()))
+        let said = answered.recv();
+        said.unwrap_or(Err(io::ErrorKind::BrokenPipe.into()))
     }
 
     fn close(&self) {
@@ -184,11 +191,7 @@ fn run(writer: &mut Writer, queue: &Queue, wait: Duration) {
     }
 }
 
-type Collected = (
-    Vec<Ticket>,
-    Vec<(Revision, oneshot::Sender<io::Result<()>>)>,
-    bool,
-);
+type Collected = (Vec<Ticket>, Vec<Trim>, bool);
 
 /// Waits for the first commit, then until `expected` are there or the time is over.
 fn collect(queue: &Queue, expected: usize, wait: Duration) -> Collected {

@@ -174,8 +174,9 @@ mod tests {
 
     /// Base 32 the slow way: a string of bits cut into fives.
     fn base32_by_bits(bytes: &[u8]) -> String {
-        let mut bits: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();
-        while bits.len() % 5 != 0 {
+        let eight: Vec<String> = bytes.iter().map(|byte| format!("{byte:08b}")).collect();
+        let mut bits = eight.concat();
+        while !bits.len().is_multiple_of(5) {
             bits.push('0');
         }
         bits.as_bytes()

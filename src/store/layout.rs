@@ -133,7 +133,7 @@ pub fn format(disk: &dyn Disk, generation: &Generation) -> io::Result<Said<Forma
         }
         let mut words = body.strip_prefix("endcap-store ")?.split(' ');
         let version = words.next()?.parse().ok()?;
-        let store = parse_store(words.next()?)?;
+        let store = StoreId::parse(words.next()?)?;
         let era = words.next()?.parse().ok()?;
         Some(Format {
             version,
@@ -157,12 +157,6 @@ pub fn set_format(
     let body = format!("endcap-store {FORMAT_VERSION} {store} {era}");
     let text = format!("{body} {:08x}\n", crc32fast::hash(body.as_bytes()));
     disk::replace(disk, &generation.dir().join("FORMAT"), text.as_bytes())
-}
-
-fn parse_store(hex: &str) -> Option<StoreId> {
-    let number = u128::from_str_radix(hex, 16).ok()?;
-    let store = StoreId(number.to_be_bytes());
-    (store.to_string() == hex).then_some(store)
 }
 
 fn small_file<T>(
@@ -197,8 +191,9 @@ pub fn generations(disk: &dyn Disk, data: &Path) -> io::Result<Vec<Generation>> 
     Ok(found)
 }
 
-/// Makes a new generation with an empty journal for each space, beginning at `era`. CURRENT does
-/// not name it yet: [`set_current`] does, when all that belongs to it is there.
+/// Makes a new generation with an empty journal for each space, beginning at the era of
+/// `identity`. Neither FORMAT nor CURRENT says that it is there: [`complete`] and [`set_current`]
+/// do, when all that belongs to it is.
 ///
 /// # Errors
 /// What the disk says.
@@ -206,19 +201,25 @@ pub fn create(
     disk: &dyn Disk,
     entropy: &dyn Entropy,
     generation: &Generation,
-    store: StoreId,
-    era: u64,
+    identity: Identity,
 ) -> io::Result<()> {
     disk.create_dir(&generation.dir())?;
     for space in Space::WITH_JOURNAL {
-        let identity = Identity { store, era, space };
         disk.create_dir(&generation.journal(space))?;
-        begin_journal(disk, entropy, generation, identity, Revision(era))?;
+        let first = Revision(identity.era);
+        begin_journal(disk, entropy, generation, identity.of(space), first)?;
     }
     disk.create_dir(&generation.chunks())?;
     disk.sync_dir(&generation.dir())?;
-    // FORMAT says that all before it is there.
-    set_format(disk, generation, store, era)?;
+    disk.sync_dir(&generation.data)
+}
+
+/// Writes FORMAT, which says that everything else of the generation is there.
+///
+/// # Errors
+/// What the disk says.
+pub fn complete(disk: &dyn Disk, generation: &Generation, identity: Identity) -> io::Result<()> {
+    set_format(disk, generation, identity.store, identity.era)?;
     disk.sync_dir(&generation.data)
 }
 
@@ -277,6 +278,39 @@ pub fn format_by_headers(disk: &dyn Disk, generation: &Generation) -> io::Result
         }
     }
     Ok(None)
+}
+
+/// Whether a generation was completed: FORMAT is the last file that its making writes.
+///
+/// # Errors
+/// What the disk says.
+pub fn has_content(disk: &dyn Disk, generation: &Generation) -> io::Result<bool> {
+    let complete = format(disk, generation)? != Said::Missing;
+    Ok(complete || holds_frames(disk, std::slice::from_ref(generation))?)
+}
+
+/// Whether any journal file holds more than a header.
+///
+/// # Errors
+/// What the disk says.
+pub fn holds_frames(disk: &dyn Disk, generations: &[Generation]) -> io::Result<bool> {
+    for generation in generations {
+        for space in Space::WITH_JOURNAL {
+            let listed = match disk.list(&generation.journal(space)) {
+                Ok(listed) => listed,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let is_filled = |bytes: u64| (HEADER_BYTES as u64) < bytes;
+            let mut journal = listed
+                .iter()
+                .filter(|entry| first_of(&entry.name).is_some());
+            if journal.any(|entry| is_filled(entry.bytes)) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Moves files into a fresh directory of the quarantine.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::store::chunk::memory::MemoryChunks;
 use crate::store::commit::FollowError;
 use crate::store::folded::Folded;
 use crate::store::ids::RecentIds;
@@ -25,14 +26,15 @@ pub fn open(store: StoreId) -> io::Result<Opened> {
     Memory::new(store).open()
 }
 
-/// The logs of a store in memory: what would be on disk.
+/// The logs and chunks of a store in memory: what would be on disk.
 #[derive(Clone, Debug)]
 pub struct Memory {
     logs: [MemoryLog; 3],
+    chunks: Arc<MemoryChunks>,
 }
 
 impl Memory {
-    /// Three empty logs.
+    /// Three empty logs, no chunks.
     pub fn new(store: StoreId) -> Self {
         let log = |space| MemoryLog {
             identity: Identity {
@@ -44,6 +46,7 @@ impl Memory {
         };
         Self {
             logs: Space::WITH_JOURNAL.map(log),
+            chunks: Arc::default(),
         }
     }
 
@@ -72,6 +75,8 @@ impl Memory {
             identity: self.logs[0].identity,
             generation: None,
             writers,
+            chunks: self.chunks.clone(),
+            backups: Arc::new(NoBackups),
             follower,
             report: Report::new(),
             lock: None,
@@ -90,6 +95,7 @@ impl MemoryLog {
     fn writer(&self, slot: IndexSlot) -> Writer {
         let mut folded = Folded::empty(self.identity, Revision::ZERO);
         let mut ids = RecentIds::default();
+        let mut as_of = None;
         let frames = self
             .frames
             .read()
@@ -101,6 +107,7 @@ impl MemoryLog {
             .flatten()
         {
             ids.add(record.id, record.revision);
+            as_of = Some(record.at);
             let has_keys = self.identity.space != Space::Events;
             let writes = if has_keys {
                 record.writes.as_slice()
@@ -109,7 +116,7 @@ impl MemoryLog {
             };
             folded.apply(record.revision, writes);
         }
-        let shared = Shared::new(folded, Box::new(self.clone()), slot, Mode::Ok);
+        let shared = Shared::new(folded, as_of, Box::new(self.clone()), slot, Mode::Ok);
         Writer::new(Arc::new(shared), Box::new(self.clone()), ids, None)
     }
 
@@ -174,5 +181,11 @@ impl LogReader for MemoryLog {
             found.push(frame.clone());
         }
         Ok(found)
+    }
+
+    fn bytes_after(&self, after: Revision) -> u64 {
+        let frames = self.frames.read().unwrap_or_else(PoisonError::into_inner);
+        let later = frames.iter().filter(|frame| after < frame.last());
+        later.map(|frame| frame.file_bytes() as u64).sum()
     }
 }

@@ -17,6 +17,8 @@
 //! - [`disk`]: the one way to files; [`sim`] is its twin that loses power
 //! - [`seam`]: what an engine supplies (`CommitLog`), what `record` does (`Forms`)
 //! - [`journal`]: frames, files, recovery of one space
+//! - [`chunk`]: what is too large for a value, named by its content
+//! - [`start`]: opens a store, whatever happened to it
 //!
 //! Invariants: an acknowledged commit is in every later state (S1); a commit is wholly there or
 //! absent (S2); revisions of a space are contiguous within an era and never fall (S4); damaged
@@ -27,6 +29,8 @@
 //! Reading the folded state is one `Arc` clone. A start reads the
 //! journal once, at disk speed, and the hot tree once.
 
+pub mod backup;
+pub mod chunk;
 pub mod codec;
 pub mod commit;
 pub mod committer;

@@ -5,15 +5,17 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::store::Identity;
+use crate::store::chunk::ChunkStore;
 use crate::store::committer::Committer;
 use crate::store::disk::LockGuard;
-use crate::store::index::follower::{Follower, Progress};
-use crate::store::index::{IndexError, Stored};
+use crate::store::index::IndexError;
+use crate::store::index::follower::{Follower, IndexState, Progress};
 use crate::store::layout::Generation;
+use crate::store::seam::Backups;
 use crate::store::shared::locked;
 use crate::store::space::SpaceStore;
 use crate::store::start::{Raised, Report};
-use crate::store::{Identity, Revision};
 
 /// Time between two batches of the index.
 const INDEX_EVERY: Duration = Duration::from_millis(200);
@@ -38,11 +40,14 @@ pub struct Opened {
     pub trade: SpaceStore,
     /// The event log; it has no keys.
     pub events: SpaceStore,
+    /// What is too large for a value, by hash.
+    pub chunks: Arc<dyn ChunkStore>,
     /// Where it lives; `None` in memory.
     pub generation: Option<Generation>,
     /// What the start found and mended.
     pub report: Report,
     identity: Identity,
+    backups: Arc<dyn Backups>,
     committers: Vec<Committer>,
     index: Arc<IndexThread>,
     thread: Option<JoinHandle<()>>,
@@ -86,9 +91,11 @@ impl Opened {
             config,
             trade,
             events,
+            chunks: raised.chunks,
             generation: raised.generation,
             report: raised.report,
             identity: raised.identity,
+            backups: raised.backups,
             committers,
             index,
             thread: Some(thread),
@@ -101,21 +108,24 @@ impl Opened {
         self.identity
     }
 
-    /// Hands out every record of a space, hot and cold, ascending by key, at one exact revision:
-    /// the index's applier pauses meanwhile, commits go on.
+    /// Where whole states are kept.
+    pub fn backups(&self) -> &Arc<dyn Backups> {
+        &self.backups
+    }
+
+    /// The states of `config` and `trade`, hot and cold, each at one exact revision: the index's
+    /// applier pauses meanwhile, commits go on.
     ///
     /// # Errors
-    /// [`IndexError`] while the index is rebuilt, and for the event log, which has no keys.
-    pub fn state_of(
+    /// [`IndexError`] while the index is rebuilt, or without room.
+    pub fn with_states<T>(
         &self,
-        space: &SpaceStore,
-        take: &mut dyn FnMut(Revision, &mut dyn Iterator<Item = Stored>),
-    ) -> Result<(), IndexError> {
+        act: impl FnOnce(&[IndexState<'_>]) -> T,
+    ) -> Result<T, IndexError> {
         let mut follower = locked(&self.index.follower);
         follower.finish();
-        let place = follower.place_of(space.shared());
-        let place = place.ok_or_else(|| IndexError::new("the space has no keys"))?;
-        follower.state_of(place, take)
+        let states = follower.states()?;
+        Ok(act(&states))
     }
 
     /// Stops: makes what waits, lets the index catch up, gives the directory free.

@@ -1,5 +1,6 @@
 //! How much room the volume has, and what may still be written.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -56,6 +57,17 @@ impl Gauge {
         match self.disk.free_bytes(&self.path) {
             Ok(Volume { free, total }) => (Some(free), Marks::of(total).mode(free)),
             Err(_) => (None, Mode::Ok),
+        }
+    }
+
+    /// Refuses large writes that nobody is served by, such as backups, below the low mark.
+    ///
+    /// # Errors
+    /// `StorageFull`.
+    pub fn check(&self) -> io::Result<()> {
+        match self.look().1 {
+            Mode::Ok => Ok(()),
+            _ => Err(io::ErrorKind::StorageFull.into()),
         }
     }
 }

@@ -1,16 +1,19 @@
 //! The inner seams: what an engine supplies, what `record` supplies, what backups supply.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
 use serde_json::Value as Json;
 
 use crate::domain::time::Timestamp;
-use crate::store::codec::{CodecError, Kind};
+use crate::store::backup::BackupError;
+use crate::store::chunk::{ChunkHash, ChunkStore};
+use crate::store::codec::{CodecError, Kind, Value};
 use crate::store::commit::FollowError;
 use crate::store::journal::frame::Frame;
 use crate::store::key::Key;
-use crate::store::{Identity, Revision, Space};
+use crate::store::{Identity, Revision};
 
 /// Why a frame was not appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +64,9 @@ pub trait LogReader: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`FollowError::Compacted`], [`FollowError::Regressed`], [`FollowError::Unreadable`].
     fn read(&self, after: Revision, bytes_max: usize) -> Result<Vec<Frame>, FollowError>;
+
+    /// About how many bytes a reader behind `after` would read.
+    fn bytes_after(&self, after: Revision) -> u64;
 }
 
 /// Where random bytes come from: ids of stores and salts of files. `engine` implements it.
@@ -89,42 +95,76 @@ pub trait Forms: Send + Sync {
 }
 
 /// A whole state of one space that was written and read back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackupPoint {
-    /// The space.
-    pub space: Space,
+    /// Whose state.
+    pub identity: Identity,
     /// Revision of the state.
     pub revision: Revision,
-    /// Time of the last commit in it.
-    pub as_of: Timestamp,
+    /// Time of the last commit in it; `None` before the first of all.
+    pub as_of: Option<Timestamp>,
 }
 
-/// Takes one record of a whole state: a key and its sealed value.
-pub type EachRecord<'a> = &'a mut dyn FnMut(Key, &[u8]);
+/// Takes one record of a whole state: a key and its value.
+pub type EachRecord<'a> = &'a mut dyn FnMut(Key, Value) -> Result<(), BackupError>;
+
+/// All records of one space at one revision, walked as often as needed, each time the same.
+pub trait State {
+    /// Hands out every record, hot and cold, ascending by key.
+    ///
+    /// # Errors
+    /// What `each` returns, or what keeps the state from being read to its end.
+    fn walk(&self, each: EachRecord<'_>) -> Result<(), BackupError>;
+}
+
+impl State for BTreeMap<Key, Value> {
+    fn walk(&self, each: EachRecord<'_>) -> Result<(), BackupError> {
+        for (key, value) in self {
+            each(key.clone(), value.clone())?;
+        }
+        Ok(())
+    }
+}
 
 /// Where whole states are kept beside the journal. Start and trimming ask it.
 pub trait Backups: Send + Sync + fmt::Debug {
-    /// Verified backups of a space, newest first.
+    /// Backups of a space, of exactly this store and era, newest first. Each was verified when it
+    /// was written; that it still is whole, only reading it tells.
     ///
     /// # Errors
     /// What the disk says.
-    fn verified(&self, space: Space) -> io::Result<Vec<BackupPoint>>;
+    fn verified(&self, identity: Identity) -> Result<Vec<BackupPoint>, BackupError>;
 
-    /// Hands out every record of a backup, hot and cold, ascending by key.
+    /// Hands out every record of a backup, hot and cold, ascending by key. Only once this returned
+    /// `Ok` is any of them to be believed.
     ///
     /// # Errors
-    /// What the disk says; `InvalidData` if it is damaged after all.
-    fn read(&self, point: &BackupPoint, each: EachRecord<'_>) -> io::Result<()>;
+    /// [`BackupError::NotWhole`] if it is damaged after all, or what `each` returns.
+    fn read(&self, point: &BackupPoint, each: EachRecord<'_>) -> Result<(), BackupError>;
 
-    /// Writes a state as the newest backup and verifies it. `records` ascend by key.
+    /// Writes a state as the newest backup, with the chunks that are there now, and verifies it.
     ///
     /// # Errors
-    /// What the disk says; older backups are untouched.
+    /// [`BackupError`]; older backups are untouched.
     fn write(
         &self,
         point: &BackupPoint,
-        records: &mut dyn Iterator<Item = (Key, Vec<u8>)>,
-    ) -> io::Result<()>;
+        state: &dyn State,
+        chunks: &dyn ChunkStore,
+    ) -> Result<(), BackupError>;
+
+    /// Copies chunks that have no copy yet. A backup copies what is missing by itself; this is
+    /// for doing the bulk of it beforehand.
+    ///
+    /// # Errors
+    /// [`BackupError`]; what was copied stays.
+    fn copy_chunks(&self, chunks: &dyn ChunkStore) -> Result<(), BackupError>;
+
+    /// The content of a chunk, checked against its name; `None` if no whole copy is there.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn chunk(&self, hash: &ChunkHash) -> io::Result<Option<Vec<u8>>>;
 }
 
 /// No backups at all.
@@ -132,19 +172,23 @@ pub trait Backups: Send + Sync + fmt::Debug {
 pub struct NoBackups;
 
 impl Backups for NoBackups {
-    fn verified(&self, _: Space) -> io::Result<Vec<BackupPoint>> {
+    fn verified(&self, _: Identity) -> Result<Vec<BackupPoint>, BackupError> {
         Ok(Vec::new())
     }
 
-    fn read(&self, _: &BackupPoint, _: EachRecord<'_>) -> io::Result<()> {
-        Err(io::ErrorKind::NotFound.into())
+    fn read(&self, _: &BackupPoint, _: EachRecord<'_>) -> Result<(), BackupError> {
+        Err(io::Error::from(io::ErrorKind::NotFound).into())
     }
 
-    fn write(
-        &self,
-        _: &BackupPoint,
-        _: &mut dyn Iterator<Item = (Key, Vec<u8>)>,
-    ) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    fn write(&self, _: &BackupPoint, _: &dyn State, _: &dyn ChunkStore) -> Result<(), BackupError> {
+        Err(io::Error::from(io::ErrorKind::Unsupported).into())
+    }
+
+    fn copy_chunks(&self, _: &dyn ChunkStore) -> Result<(), BackupError> {
+        Ok(())
+    }
+
+    fn chunk(&self, _: &ChunkHash) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
     }
 }

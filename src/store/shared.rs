@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
+use crate::domain::time::Timestamp;
 use crate::store::codec::Value;
 use crate::store::commit::FollowError;
 use crate::store::folded::Folded;
@@ -45,7 +46,15 @@ pub struct Shared {
     index: IndexSlot,
     reader: Box<dyn LogReader>,
     revision: watch::Sender<Revision>,
+    begun: Begun,
     state: Mutex<SpaceState>,
+}
+
+/// Where this process began, and when the commit was made that led there.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    revision: Revision,
+    as_of: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -79,10 +88,17 @@ fn value_bytes(value: Option<&Value>) -> usize {
 }
 
 impl Shared {
-    /// A space whose newest state is `folded`.
-    pub fn new(folded: Folded, reader: Box<dyn LogReader>, index: IndexSlot, mode: Mode) -> Self {
+    /// A space whose newest state is `folded`, made by a commit of `as_of`.
+    pub fn new(
+        folded: Folded,
+        as_of: Option<Timestamp>,
+        reader: Box<dyn LogReader>,
+        index: IndexSlot,
+        mode: Mode,
+    ) -> Self {
         let revision = folded.revision();
         Self {
+            begun: Begun { revision, as_of },
             identity: folded.identity(),
             folded: RwLock::new(Arc::new(folded)),
             recent: Mutex::default(),
@@ -115,6 +131,39 @@ impl Shared {
     /// The newest durable revision.
     pub fn revision(&self) -> Revision {
         *self.revision.borrow()
+    }
+
+    /// When the commit of this revision was decided; `None` before the first of all, and for what
+    /// the journal does not reach any more. May read the journal.
+    pub fn time_of(&self, revision: Revision) -> Option<Timestamp> {
+        if revision == self.begun.revision {
+            return self.begun.as_of;
+        }
+        let before = Revision(revision.0.checked_sub(1)?);
+        let found = |records: Vec<SharedRecord>| {
+            let record = records.iter().find(|record| record.revision == revision);
+            record.map(|record| record.at)
+        };
+        if let Ok(Some(records)) = self.recent_after(before) {
+            return found(records);
+        }
+        let frames = self.reader.read(before, 1).ok()?;
+        let records = frames.iter().filter_map(|frame| frame.records().ok());
+        found(records.flatten().map(Arc::new).collect())
+    }
+
+    /// The first revision that the journal still holds, or the next if it holds none.
+    pub fn first_kept(&self) -> Revision {
+        match self.reader.read(Revision::ZERO, 1) {
+            Err(FollowError::Compacted { first }) => first,
+            Ok(frames) => frames.first().map_or(self.revision().next(), Frame::first),
+            Err(_) => self.revision().next(),
+        }
+    }
+
+    /// About how many bytes of journal lie behind a revision.
+    pub fn bytes_after(&self, after: Revision) -> u64 {
+        self.reader.bytes_after(after)
     }
 
     /// Tells when the revision moved.

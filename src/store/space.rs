@@ -111,12 +111,12 @@ impl SpaceStore {
         self.shared.health()
     }
 
-    /// Forgets journal files whose records all lie before `before`; the newest file stays.
+    /// Forgets journal files whose records all lie before `before`; the newest file stays. Blocks.
     ///
     /// # Errors
     /// What the disk says.
-    pub async fn trim(&self, before: Revision) -> io::Result<()> {
-        self.queue.trim(before).await
+    pub fn trim(&self, before: Revision) -> io::Result<()> {
+        self.queue.trim(before)
     }
 
     pub(in crate::store) fn shared(&self) -> &Arc<Shared> {

@@ -32,6 +32,15 @@ impl fmt::Display for Revision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoreId(pub [u8; 16]);
 
+impl StoreId {
+    /// Reads 32 lower-case hexadecimal digits.
+    pub fn parse(hex: &str) -> Option<Self> {
+        let number = u128::from_str_radix(hex, 16).ok()?;
+        let store = Self(number.to_be_bytes());
+        (store.to_string() == hex).then_some(store)
+    }
+}
+
 impl fmt::Display for StoreId {
     /// 32 lower-case hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -89,7 +89,7 @@ impl Writer {
             return answers;
         }
         match self.log.append(last, &Frame::of(&group.records)) {
-            Ok(()) => self.publish(group),
+            Ok(()) => self.publish(&group),
             Err(error) => {
                 let said = self.stop(error);
                 for answer in &mut answers {
@@ -149,7 +149,7 @@ impl Writer {
         Ok(value.as_ref().map(Value::revision))
     }
 
-    fn publish(&mut self, group: Group) {
+    fn publish(&mut self, group: &Group) {
         for record in &group.records {
             self.ids.add(record.id, record.revision);
         }

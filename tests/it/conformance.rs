@@ -1,15 +1,21 @@
 //! One list of cases over every kind of store: in memory, embedded, embedded over a disk that
 //! can be made to fail.
 
+use std::collections::BTreeSet;
+
+use endcap::domain::time::Timestamp;
+use endcap::store::chunk::{ChunkError, ChunkHash, KEPT_MS, Retained};
+use endcap::store::codec::Value;
 use endcap::store::commit::{COMMIT_BYTES_MAX, CommitError, Expected, FollowError, WRITES_MAX};
 use endcap::store::commit::{Purpose, Write};
 use endcap::store::key::Key;
 use endcap::store::opened::Opened;
+use endcap::store::seam::State;
 use endcap::store::sim::{Dice, Fault, FaultKind, SimDisk, Survival};
 use endcap::store::space::SpaceStore;
 use endcap::store::{Identity, Mode, StoreId};
 
-use crate::rig::{Rig, at, commit, delete, key, put};
+use crate::rig::{Rig, TIME, at, commit, delete, key, put};
 
 /// Runs each case over every kind of store, each as a test of its own.
 macro_rules! cases {
@@ -59,6 +65,11 @@ cases! {
     a_commit_without_writes_takes_a_revision,
     a_guard_sees_earlier_commits_of_its_group,
     health_says_what_is_done,
+    a_chunk_put_twice_is_one,
+    an_absent_chunk_is_missing,
+    chunks_outlive_a_restart,
+    chunks_that_nobody_names_go_after_an_hour,
+    a_put_begins_the_hour_anew,
 }
 
 fn run<F>(rig: Rig, case: impl FnOnce(Rig) -> F)
@@ -376,7 +387,7 @@ async fn everything_outlives_a_restart(rig: Rig) {
     let store = rig.open();
     for n in 1..=40 {
         let writes = vec![
-            put(&format!("promo.{}", n % 7), &[n as u8; 200]),
+            put(&format!("promo.{}", n % 7), &[7; 200]),
             put("cal.se", b"x"),
         ];
         store.config.commit(commit(n, writes)).await.unwrap();
@@ -503,10 +514,10 @@ async fn trimmed_changes_are_compacted(rig: Rig) {
     let store = rig.open();
     let space = &store.config;
     for n in 1..=1_100 {
-        let writes = vec![put("promo.a", &[n as u8; 300])];
+        let writes = vec![put("promo.a", &[7; 300])];
         space.commit(commit(n, writes)).await.unwrap();
     }
-    space.trim(at(50)).await.unwrap();
+    space.trim(at(50)).unwrap();
     let refused = space.follow(at(0)).err();
     let Some(FollowError::Compacted { first }) = refused else {
         panic!("{refused:?}");
@@ -528,7 +539,7 @@ async fn folded_states_differ_by_what_follow_says(rig: Rig) {
         let write = if dice.percent(30) {
             delete(&name)
         } else {
-            put(&name, &[n as u8])
+            put(&name, &u64::to_le_bytes(n))
         };
         space.commit(commit(n, vec![write])).await.unwrap();
         states.push(space.folded());
@@ -587,7 +598,7 @@ async fn cold_keys_are_guarded(rig: Rig) {
 async fn cold_keys_outlive_a_restart(rig: Rig) {
     let store = rig.open();
     for n in 1..=30 {
-        let writes = vec![put(&format!("audit.{n:02}"), &[n as u8; 300])];
+        let writes = vec![put(&format!("audit.{n:02}"), &[7; 300])];
         store.config.commit(commit(n, writes)).await.unwrap();
     }
     drop(store);
@@ -718,14 +729,22 @@ async fn a_whole_state_is_handed_out_at_one_revision(rig: Rig) {
     ];
     store.trade.commit(commit(1, writes)).await.unwrap();
     let mut taken = Vec::new();
-    store
-        .state_of(&store.trade, &mut |revision, records| {
-            assert_eq!(revision, at(1));
-            taken.extend(records.map(|(key, _)| key.to_string()));
-        })
-        .unwrap();
-    assert_eq!(taken, ["code.r.1", "order.se.1", "use.b"]);
-    assert!(store.state_of(&store.events, &mut |_, _| ()).is_err());
+    let points = store.with_states(|states| {
+        let mut each = |key: Key, value: Value| {
+            taken.push((key.to_string(), value.revision()));
+            Ok(())
+        };
+        states[1].walk(&mut each).unwrap();
+        [states[0].point(), states[1].point()]
+    });
+    let [config, trade] = points.unwrap();
+    assert_eq!(
+        taken,
+        ["code.r.1", "order.se.1", "use.b"].map(|key| (key.into(), at(1)))
+    );
+    assert_eq!((config.revision, config.as_of), (at(0), None));
+    assert_eq!((trade.revision, trade.as_of), (at(1), Some(TIME)));
+    assert_eq!(trade.identity, store.trade.identity());
 }
 
 async fn a_commit_without_writes_takes_a_revision(rig: Rig) {
@@ -759,6 +778,73 @@ async fn health_says_what_is_done(rig: Rig) {
     assert_eq!((health.mode, health.revision), (Mode::Ok, at(2)));
     assert!(health.repairs.is_empty(), "{:?}", health.repairs);
     assert!(health.lag().is_some());
+}
+
+async fn a_chunk_put_twice_is_one(rig: Rig) {
+    let store = rig.open();
+    let content = noise(100_000);
+    let hash = store.chunks.put(&content).unwrap();
+    assert_eq!(hash, ChunkHash::of(&content));
+    assert_eq!(store.chunks.put(&content).unwrap(), hash);
+    assert_eq!(store.chunks.put(b"").unwrap(), ChunkHash::of(b""));
+    assert_eq!(store.chunks.hashes().unwrap().len(), 2);
+    assert_eq!(store.chunks.get(&hash).unwrap(), content);
+    assert_eq!(store.chunks.get(&ChunkHash::of(b"")).unwrap(), b"");
+}
+
+async fn an_absent_chunk_is_missing(rig: Rig) {
+    let store = rig.open();
+    store.chunks.put(b"there").unwrap();
+    let absent = ChunkHash::of(b"not there");
+    let refused = store.chunks.get(&absent);
+    assert!(matches!(refused, Err(ChunkError::Missing { hash }) if hash == absent));
+}
+
+async fn chunks_outlive_a_restart(rig: Rig) {
+    let store = rig.open();
+    let hash = store.chunks.put(b"content").unwrap();
+    drop(store);
+    let store = rig.open();
+    assert_eq!(store.chunks.get(&hash).unwrap(), b"content");
+    assert_eq!(store.chunks.put(b"content").unwrap(), hash);
+}
+
+async fn chunks_that_nobody_names_go_after_an_hour(rig: Rig) {
+    let store = rig.open();
+    let [a, b] = [b"a", b"b"].map(|content| store.chunks.put(content).unwrap());
+    let live = BTreeSet::from([a]);
+    let retain = |ms| store.chunks.retain(&live, Timestamp(ms)).unwrap();
+    let counts = |live, waiting, forgotten| Retained {
+        live,
+        waiting,
+        forgotten,
+    };
+    assert_eq!(retain(5), counts(1, 1, 0));
+    assert_eq!(retain(5 + KEPT_MS - 1), counts(1, 1, 0));
+    assert!(store.chunks.get(&b).is_ok());
+    assert_eq!(retain(5 + KEPT_MS), counts(1, 0, 1));
+    assert!(matches!(
+        store.chunks.get(&b),
+        Err(ChunkError::Missing { .. })
+    ));
+    assert_eq!(store.chunks.hashes().unwrap(), live);
+    assert_eq!(store.chunks.put(b"b").unwrap(), b);
+    assert!(store.chunks.get(&b).is_ok());
+}
+
+async fn a_put_begins_the_hour_anew(rig: Rig) {
+    let store = rig.open();
+    let hash = store.chunks.put(b"a").unwrap();
+    let retain = |ms| {
+        let retained = store.chunks.retain(&BTreeSet::new(), Timestamp(ms));
+        retained.unwrap().forgotten
+    };
+    assert_eq!(retain(0), 0);
+    store.chunks.put(b"a").unwrap();
+    assert_eq!(retain(KEPT_MS), 0);
+    assert_eq!(retain(2 * KEPT_MS - 1), 0);
+    assert_eq!(store.chunks.get(&hash).unwrap(), b"a");
+    assert_eq!(retain(2 * KEPT_MS), 1);
 }
 
 /// A store over a disk that fails on demand, with one commit made.

@@ -1,7 +1,9 @@
 //! Whole rooms and whole servers, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod backup;
 mod conformance;
+mod datasets;
 mod http_framing;
 mod http_gate;
 mod http_h2;

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use endcap::domain::time::Timestamp;
+use endcap::store::backup::dir::DirBackups;
 use endcap::store::codec::{CodecError, Kind};
 use endcap::store::commit::{Commit, CommitId, Write};
-use endcap::store::disk::Disk;
 use endcap::store::index::plain::PlainIndex;
 use endcap::store::index::sled::SledHome;
 use endcap::store::key::Key;
@@ -16,6 +18,10 @@ use endcap::store::seam::{Entropy, Forms, NoBackups};
 use endcap::store::sim::{Dice, SimDisk};
 use endcap::store::start::{self, Parts, Settings};
 use endcap::store::{Revision, StoreId};
+use serde_json::json;
+
+/// When everything happens.
+pub(crate) const TIME: Timestamp = Timestamp(1_767_225_600_000);
 
 /// Random bytes from a seed.
 #[derive(Debug)]
@@ -39,13 +45,21 @@ pub(crate) struct TestForms;
 
 impl Forms for TestForms {
     fn to_json(&self, _: Kind, _: u16, payload: &[u8]) -> Result<serde_json::Value, CodecError> {
-        Ok(serde_json::Value::from(payload))
+        Ok(match std::str::from_utf8(payload) {
+            Ok(text) => json!({ "text": text }),
+            Err(_) => json!({ "base64": STANDARD.encode(payload) }),
+        })
     }
 
     fn to_bytes(&self, _: Kind, _: u16, value: &serde_json::Value) -> Result<Vec<u8>, CodecError> {
-        serde_json::from_value(value.clone()).map_err(|error| CodecError::Form {
-            why: error.to_string(),
-        })
+        let word = |name: &str| value.get(name).and_then(serde_json::Value::as_str);
+        match (word("text"), word("base64")) {
+            (Some(text), None) => Ok(text.as_bytes().to_vec()),
+            (None, Some(text)) => Ok(STANDARD.decode(text).unwrap_or_default()),
+            _ => Err(CodecError::Form {
+                why: "neither text nor bytes".to_owned(),
+            }),
+        }
     }
 
     fn newest(&self, kind: Kind) -> Option<u16> {
@@ -75,19 +89,38 @@ impl Rig {
 
     /// Opens the store, or opens it again.
     pub(crate) fn open(&self) -> Opened {
-        let (disk, index): (Arc<dyn Disk>, _) = match self {
-            Self::Memory(memory) => return memory.open().unwrap(),
-            Self::Embedded(dir) => {
-                return start::open(&settings(dir.path().into()), &real()).unwrap();
-            }
-            Self::Simulated(disk, index) => (Arc::new(disk.clone()), Arc::new(index.clone())),
-        };
-        let parts = Parts {
-            disk,
-            index,
-            ..real()
-        };
-        start::open(&settings(PathBuf::from("/data")), &parts).unwrap()
+        if let Self::Memory(memory) = self {
+            return memory.open().unwrap();
+        }
+        start::open(&self.settings(), &self.parts()).unwrap()
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        match self {
+            Self::Memory(_) => settings(PathBuf::new()),
+            Self::Embedded(dir) => settings(dir.path().join("data")),
+            Self::Simulated(..) => settings(PathBuf::from("/data")),
+        }
+    }
+
+    /// What the store is built upon, backups in its directory.
+    pub(crate) fn parts(&self) -> Parts {
+        let mut parts = real();
+        if let Self::Simulated(disk, index) = self {
+            parts.disk = Arc::new(disk.clone());
+            parts.index = Arc::new(index.clone());
+        }
+        parts.backups = self.backups(&parts);
+        parts
+    }
+
+    pub(crate) fn backups(&self, parts: &Parts) -> Arc<DirBackups> {
+        let dir = self.settings().path.join("backup");
+        Arc::new(DirBackups::new(
+            parts.disk.clone(),
+            dir,
+            parts.forms.clone(),
+        ))
     }
 }
 
@@ -112,7 +145,7 @@ pub(crate) fn real() -> Parts {
         backups: Arc::new(NoBackups),
         entropy: SeededEntropy::new(1),
         forms: Arc::new(TestForms),
-        now: Timestamp(1_767_225_600_000),
+        now: TIME,
     }
 }
 
@@ -133,7 +166,7 @@ pub(crate) fn id(n: u64) -> CommitId {
 }
 
 pub(crate) fn commit(n: u64, writes: Vec<Write>) -> Commit {
-    Commit::new(id(n), Timestamp(1_767_225_600_000), writes)
+    Commit::new(id(n), TIME, writes)
 }
 
 pub(crate) fn at(revision: u64) -> Revision {

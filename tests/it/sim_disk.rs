@@ -192,7 +192,7 @@ impl Run {
         self.check(&raised);
         self.plan_power_cut();
         while !self.disk.is_off() {
-            let place = self.dice.below(3) as usize;
+            let place = self.dice.place(3);
             self.group(place, &mut raised.writers[place]);
             if self.dice.percent(30) {
                 raised.follower.step();
@@ -247,15 +247,15 @@ impl Run {
         };
         self.next_id = self.next_id.max(n + 1);
         let mut names: Vec<String> = Vec::new();
-        for _ in 0..1 + self.dice.below(3) {
-            let stem = ["promo", "cal", "order", "audit"][self.dice.below(4) as usize];
+        for _ in 0..=self.dice.below(3) {
+            let stem = ["promo", "cal", "order", "audit"][self.dice.place(4)];
             names.push(format!("{stem}.{}", self.dice.below(4)));
         }
         names.sort();
         names.dedup();
         let mut writes = Vec::new();
         for name in &names {
-            let mut payload = vec![0; self.dice.below(700) as usize];
+            let mut payload = vec![0; self.dice.place(700)];
             self.dice.fill(&mut payload);
             let is_gone = place != 2 && self.dice.percent(20);
             writes.push(if is_gone {

@@ -4,5 +4,7 @@
 //! every complaint with its pointer, and names unknown fields with the nearest known one.
 
 pub mod fields;
+pub mod patch;
 pub mod rules;
 pub mod scalar;
+pub mod write;

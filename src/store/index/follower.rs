@@ -3,16 +3,20 @@
 //! Nothing here is on the way of a commit: if the index fails, it is taken out of use, reopened
 //! or rebuilt, and put back once it has caught up.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
+use crate::store::backup::BackupError;
 use crate::store::codec::Value;
 use crate::store::commit::FollowError;
 use crate::store::index::plain::stored;
-use crate::store::index::{Applied, Batch, Index, IndexError, IndexHome, Rung, Stored, Tree, walk};
+use crate::store::index::{
+    Applied, Batch, Index, IndexError, IndexHome, PAGE, Rung, Stored, Tree, walk,
+};
 use crate::store::journal::frame::SharedRecord;
 use crate::store::key::Key;
-use crate::store::seam::Backups;
+use crate::store::seam::{BackupPoint, Backups, EachRecord, State};
 use crate::store::shared::{IndexSlot, Shared};
 use crate::store::{Mode, Revision};
 
@@ -88,7 +92,7 @@ impl Follower {
     pub fn adopt(&mut self, index: Arc<dyn Index>) -> Result<(), IndexError> {
         let mut positions = Vec::new();
         for shared in &self.spaces {
-            positions.push(self.position(index.as_ref(), shared)?);
+            positions.push(position_of(index.as_ref(), shared)?);
         }
         self.positions = positions;
         self.index = Some(index);
@@ -142,44 +146,27 @@ impl Follower {
         }
     }
 
-    /// Hands out every record of a space, hot and cold, ascending, at one exact revision.
+    /// The states that the index holds, one for each space followed. They stay as they are for as
+    /// long as the follower is borrowed; commits go on meanwhile.
     ///
     /// # Errors
-    /// [`IndexError`] if the index is not there, or not caught up.
-    pub fn state_of(
-        &mut self,
-        place: usize,
-        take: &mut dyn FnMut(Revision, &mut dyn Iterator<Item = Stored>),
-    ) -> Result<(), IndexError> {
-        let index = self
-            .index
-            .clone()
-            .ok_or_else(|| IndexError::new("no index"))?;
-        let shared = self
-            .spaces
-            .get(place)
-            .ok_or_else(|| IndexError::new("no such space"))?;
-        let position = self.positions[place];
-        if position.hot != position.cold {
-            return Err(IndexError::new("the trees are not at one revision"));
+    /// [`IndexError`] if the index is not there, or one space's trees are at two revisions.
+    pub fn states(&self) -> Result<Vec<IndexState<'_>>, IndexError> {
+        let index = self.index.as_deref();
+        let index = index.ok_or_else(|| IndexError::new("no index"))?;
+        let mut states = Vec::new();
+        for (shared, position) in self.spaces.iter().zip(&self.positions) {
+            if position.hot != position.cold {
+                return Err(IndexError::new("the trees are not at one revision"));
+            }
+            let point = BackupPoint {
+                identity: shared.identity(),
+                revision: position.hot,
+                as_of: shared.time_of(position.hot),
+            };
+            states.push(IndexState { index, point });
         }
-        let space = shared.identity().space;
-        let mut hot = Pages::new(index.as_ref(), Tree::Hot(space)).peekable();
-        let mut cold = Pages::new(index.as_ref(), Tree::Cold(space)).peekable();
-        let mut merged = std::iter::from_fn(|| match (hot.peek(), cold.peek()) {
-            (Some(a), Some(b)) if b.0 < a.0 => cold.next(),
-            (None, Some(_)) => cold.next(),
-            _ => hot.next(),
-        });
-        take(position.hot, &mut merged);
-        Ok(())
-    }
-
-    /// Place of a space among those followed.
-    pub fn place_of(&self, shared: &Arc<Shared>) -> Option<usize> {
-        self.spaces
-            .iter()
-            .position(|other| Arc::ptr_eq(other, shared))
+        Ok(states)
     }
 
     /// Whether a reader found the index in use to be damaged.
@@ -197,20 +184,6 @@ impl Follower {
         }
     }
 
-    fn position(&self, index: &dyn Index, shared: &Shared) -> Result<Position, IndexError> {
-        let identity = shared.identity();
-        let of = |tree: Tree| match index.applied(tree)? {
-            Some(said) if said.identity == identity && said.revision <= shared.revision() => {
-                Ok(said.revision)
-            }
-            _ => Err(IndexError::new(format!("{tree} is no base"))),
-        };
-        Ok(Position {
-            hot: of(Tree::Hot(identity.space))?,
-            cold: of(Tree::Cold(identity.space))?,
-        })
-    }
-
     /// Takes one batch into each tree; true if all have everything.
     fn catch_up(&mut self, index: &dyn Index) -> Result<bool, IndexError> {
         let mut complete = true;
@@ -223,7 +196,7 @@ impl Follower {
                 shared.set_applied(Some((before.hot, before.cold)));
                 continue;
             };
-            let cold = changes(taken, before.cold, |key| key.is_cold());
+            let cold = changes(taken, before.cold, Key::is_cold);
             if before.cold < last {
                 index.apply(Tree::Cold(space), &cold, last)?;
                 position.cold = last;
@@ -272,19 +245,17 @@ impl Follower {
             Err(FollowError::Compacted { .. } | FollowError::Regressed { .. }) => Ok(false),
             Err(error) => Err(IndexError::new(error)),
         };
-        let points = self
-            .backups
-            .verified(identity.space)
-            .map_err(IndexError::new)?;
+        let points = self.backups.verified(identity).map_err(IndexError::new)?;
         for point in &points {
             if !leads_on(point.revision)? {
                 continue;
             }
             let mut records = Vec::new();
-            let read = self.backups.read(point, &mut |key, bytes| {
+            let read = self.backups.read(point, &mut |key, value| {
                 if key.is_cold() {
-                    records.push((key, bytes.to_vec()));
+                    records.push(stored(&key, &value));
                 }
+                Ok(())
             });
             if read.is_ok() {
                 let at = Applied::empty(identity, point.revision);
@@ -345,6 +316,20 @@ impl Follower {
     }
 }
 
+fn position_of(index: &dyn Index, shared: &Shared) -> Result<Position, IndexError> {
+    let identity = shared.identity();
+    let of = |tree: Tree| match index.applied(tree)? {
+        Some(said) if said.identity == identity && said.revision <= shared.revision() => {
+            Ok(said.revision)
+        }
+        _ => Err(IndexError::new(format!("{tree} is no base"))),
+    };
+    Ok(Position {
+        hot: of(Tree::Hot(identity.space))?,
+        cold: of(Tree::Cold(identity.space))?,
+    })
+}
+
 fn records_after(shared: &Shared, after: Revision) -> Result<Vec<SharedRecord>, IndexError> {
     shared
         .records_after(after)
@@ -380,38 +365,87 @@ fn changes(records: &[SharedRecord], after: Revision, fits: impl Fn(&Key) -> boo
     batch
 }
 
-/// The records of a tree, page by page; ends early where the index fails.
-struct Pages<'a> {
+/// The whole state of one space as the index holds it.
+#[derive(Clone, Copy, Debug)]
+pub struct IndexState<'a> {
     index: &'a dyn Index,
-    tree: Tree,
-    page: std::vec::IntoIter<Stored>,
-    after: Option<Key>,
+    point: BackupPoint,
 }
 
-impl<'a> Pages<'a> {
-    fn new(index: &'a dyn Index, tree: Tree) -> Self {
-        Self {
-            index,
-            tree,
-            page: Vec::new().into_iter(),
-            after: None,
+impl IndexState<'_> {
+    /// Whose state this is, and which.
+    pub fn point(&self) -> BackupPoint {
+        self.point
+    }
+
+    fn check(&self, pages: &Pages<'_>) -> Result<(), IndexError> {
+        if self.index.applied(pages.tree)? == Some(pages.found) {
+            return Ok(());
         }
+        Err(IndexError::new(format!(
+            "{} disagrees with its sum",
+            pages.tree
+        )))
     }
 }
 
-impl Iterator for Pages<'_> {
-    type Item = Stored;
-
-    fn next(&mut self) -> Option<Stored> {
-        if self.page.len() == 0 {
-            let page = self
-                .index
-                .scan(self.tree, "", self.after.as_ref(), 1_000)
-                .ok()?;
-            self.page = page.into_iter();
+impl State for IndexState<'_> {
+    fn walk(&self, each: EachRecord<'_>) -> Result<(), BackupError> {
+        let space = self.point.identity.space;
+        let empty = Applied::empty(self.point.identity, self.point.revision);
+        let mut hot = Pages::new(self.index, Tree::Hot(space), empty);
+        let mut cold = Pages::new(self.index, Tree::Cold(space), empty);
+        loop {
+            let next = match (hot.peek()?, cold.peek()?) {
+                (Some(a), Some(b)) if b < a => cold.take(),
+                (None, Some(_)) => cold.take(),
+                _ => hot.take(),
+            };
+            let Some((key, bytes)) = next else { break };
+            let value = Value::open(&key, &bytes).map_err(IndexError::new)?;
+            each(key, value)?;
         }
-        let entry = self.page.next()?;
-        self.after = Some(entry.0.clone());
-        Some(entry)
+        self.check(&hot)?;
+        Ok(self.check(&cold)?)
+    }
+}
+
+/// The records of a tree, page by page, counted.
+struct Pages<'a> {
+    index: &'a dyn Index,
+    tree: Tree,
+    found: Applied,
+    page: VecDeque<Stored>,
+    after: Option<Key>,
+    is_over: bool,
+}
+
+impl<'a> Pages<'a> {
+    fn new(index: &'a dyn Index, tree: Tree, found: Applied) -> Self {
+        Self {
+            index,
+            tree,
+            found,
+            page: VecDeque::new(),
+            after: None,
+            is_over: false,
+        }
+    }
+
+    /// The next key, if there is one.
+    fn peek(&mut self) -> Result<Option<&Key>, IndexError> {
+        if self.page.is_empty() && !self.is_over {
+            let after = self.after.as_ref();
+            self.page = self.index.scan(self.tree, "", after, PAGE)?.into();
+            self.after = self.page.back().map(|(key, _)| key.clone());
+            self.is_over = self.page.is_empty();
+        }
+        Ok(self.page.front().map(|(key, _)| key))
+    }
+
+    fn take(&mut self) -> Option<Stored> {
+        let (key, bytes) = self.page.pop_front()?;
+        self.found.add(&key, &bytes);
+        Some((key, bytes))
     }
 }

@@ -10,11 +10,14 @@ use crate::store::codec::Value;
 use crate::store::index::{Applied, Batch, Index, IndexError, IndexHome, Rung, Stored, Tree};
 use crate::store::key::Key;
 
+/// Records of a tree, and what it says of itself.
+pub type PlainTree = (BTreeMap<Key, Vec<u8>>, Option<Applied>);
+
 /// What a plain index holds, tree by tree.
 #[derive(Clone, Debug, Default)]
 pub struct Content {
-    /// Records and what the tree says of itself.
-    pub trees: BTreeMap<Tree, (BTreeMap<Key, Vec<u8>>, Option<Applied>)>,
+    /// The trees.
+    pub trees: BTreeMap<Tree, PlainTree>,
 }
 
 /// An index in memory. Clones share it; it is its own home, so it outlives a "restart".

@@ -87,11 +87,11 @@ pub fn first_of(name: &str) -> Option<Revision> {
 mod tests {
     use super::*;
     use crate::domain::time::Timestamp;
+    use crate::store::chunk::ChunkHash;
     use crate::store::codec::{Kind, encode};
     use crate::store::commit::{Commit, CommitId, Write};
     use crate::store::journal::frame::{Frame, Record};
     use crate::store::key::Key;
-    use sha2::{Digest, Sha256};
     use std::sync::Arc;
 
     fn golden_header() -> Header {
@@ -133,12 +133,9 @@ mod tests {
             bytes[56 + 32..96],
             [0x1b, 0xe4, 0x8f, 0x8b, 0x32, 0xf6, 0x5c, 0x26]
         );
-        let digest: String = Sha256::digest(&bytes)
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
+        let digest = ChunkHash::of(&bytes);
         assert_eq!(
-            digest,
+            digest.to_string(),
             "e7bdc9a8cd7d294fdc13c2e5d8cbbb701011cafeab893fc0bdff3d126bdf0f83"
         );
         let kept = include_bytes!("../../../data/golden/store/probe.seg");

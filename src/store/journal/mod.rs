@@ -342,10 +342,9 @@ impl LogReader for JournalReader {
                 break;
             };
             let unreadable = |_| FollowError::Unreadable;
-            let handle = match self.files.disk.open(&file.path) {
-                Ok(handle) => handle,
+            let Ok(handle) = self.files.disk.open(&file.path) else {
                 // Trimmed since it was found: looking again says so.
-                Err(_) => return Err(self.find(next).err().unwrap_or(FollowError::Unreadable)),
+                return Err(self.find(next).err().unwrap_or(FollowError::Unreadable));
             };
             let before = next;
             while at < file.good_bytes && read_bytes < bytes_max {
@@ -366,6 +365,26 @@ impl LogReader for JournalReader {
             }
         }
         Ok(frames)
+    }
+
+    fn bytes_after(&self, after: Revision) -> u64 {
+        let listing = self.files.read();
+        let begun = listing
+            .files
+            .partition_point(|file| file.first <= after.next());
+        let later: u64 = listing.files[begun..]
+            .iter()
+            .map(|file| file.good_bytes)
+            .sum();
+        let partly = begun.checked_sub(1).map_or(0, |place| {
+            let file = &listing.files[place];
+            file.good_bytes - file.offset_before(after.next())
+        });
+        if after < listing.last {
+            partly + later
+        } else {
+            0
+        }
     }
 }
 

@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 
 use crate::domain::time::Timestamp;
+use crate::store::backup::BackupError;
+use crate::store::chunk::files::{ChunkFiles, DiskChunks};
 use crate::store::codec::{CodecError, Value};
 use crate::store::folded::Folded;
 use crate::store::ids::RecentIds;
-use crate::store::index::{Index, IndexError, Stored, Tree, walk};
+use crate::store::index::{Index, IndexError, Tree, walk};
 use crate::store::journal::frame::{Frame, Record};
 use crate::store::journal::recover::{self, Scan};
 use crate::store::journal::{Journal, JournalPlace};
 use crate::store::key::Key;
 use crate::store::layout::{self, Generation};
 use crate::store::room::Gauge;
-use crate::store::seam::{BackupPoint, CommitLog, LogReader};
+use crate::store::seam::{BackupPoint, Backups, CommitLog, LogReader};
 use crate::store::shared::{IndexSlot, Shared};
-use crate::store::start::{Class, Parts, Report, StartError, check_known};
+use crate::store::start::{Class, Parts, Report, StartError, too_new};
 use crate::store::writer::Writer;
 use crate::store::{Identity, Mode, Revision};
 
@@ -42,7 +44,8 @@ pub struct Scanned {
     scan: Scan,
     ids: RecentIds,
     n_records: u64,
-    last_at: Timestamp,
+    /// Time of the last record that was read.
+    last_at: Option<Timestamp>,
 }
 
 /// A space ready to be served.
@@ -53,6 +56,7 @@ pub struct Recovered {
     pub index_is_base: bool,
     /// Records in its journal and keys in its state: how long a rebuild takes.
     pub n_records: u64,
+    as_of: Option<Timestamp>,
     log: Box<dyn CommitLog>,
     ids: RecentIds,
     mode: Mode,
@@ -61,12 +65,19 @@ pub struct Recovered {
 impl Recovered {
     /// Its writer.
     pub fn writer(self, slot: IndexSlot, gauge: &Gauge) -> Writer {
-        let shared = Shared::new(self.folded, self.log.reader(), slot, self.mode);
+        let (reader, mode) = (self.log.reader(), self.mode);
+        let shared = Shared::new(self.folded, self.as_of, reader, slot, mode);
         Writer::new(shared.into(), self.log, self.ids, Some(gauge.clone()))
     }
 }
 
 impl Opening<'_> {
+    /// The chunks of the generation.
+    pub fn chunks(&self) -> DiskChunks {
+        let files = ChunkFiles::new(self.parts.disk.clone(), self.generation.chunks());
+        DiskChunks::new(files, self.gauge.clone(), self.parts.backups.clone())
+    }
+
     fn place(&self, identity: Identity) -> JournalPlace {
         JournalPlace {
             disk: self.parts.disk.clone(),
@@ -90,7 +101,7 @@ pub fn scan(opening: &Opening<'_>, identity: Identity) -> Result<Scanned, StartE
     }
     let mut ids = RecentIds::default();
     let mut n_records = 0;
-    let mut last_at = opening.parts.now;
+    let mut last_at = None;
     let mut each = |frame: Frame| {
         let records = frame.records().map_err(|error| match error {
             CodecError::TooNew { .. } => StartError::TooNew {
@@ -105,10 +116,13 @@ pub fn scan(opening: &Opening<'_>, identity: Identity) -> Result<Scanned, StartE
         })?;
         for record in &records {
             for value in record.writes.iter().filter_map(|(_, value)| value.as_ref()) {
-                check_known(opening.parts.forms.as_ref(), value.kind(), value.schema())?;
+                let forms = opening.parts.forms.as_ref();
+                if let Some(what) = too_new(forms, value.kind(), value.schema()) {
+                    return Err(StartError::TooNew { what });
+                }
             }
             ids.add(record.id, record.revision);
-            last_at = record.at;
+            last_at = Some(record.at);
             n_records += 1;
         }
         Ok::<(), StartError>(())
@@ -127,6 +141,7 @@ pub fn scan(opening: &Opening<'_>, identity: Identity) -> Result<Scanned, StartE
 enum Base {
     /// The hot tree of the index.
     Index(Vec<(Key, Value)>),
+    /// The hot records of a backup, still to be read.
     Backup(BackupPoint),
     /// The beginning of a fresh store.
     Empty,
@@ -150,18 +165,17 @@ pub fn recover(
     });
     let newest = bases.iter().map(|(at, _)| *at).max().unwrap_or_default();
     let highest = scanned.scan.highest.max(newest);
-    let best = bases
-        .into_iter()
-        .max_by_key(|(at, base)| (scanned.scan.reach(*at), *at, matches!(base, Base::Index(_))));
-    let Some((at, base)) = best else {
+    let Some(base) = best_base(opening, &scanned, bases, report) else {
         return Err(no_base(opening, &scanned));
     };
-    let reach = scanned.scan.reach(at);
-    let folded = replay(opening, &scanned, at, base, reach)?;
+    let reach = scanned.scan.reach(base.revision());
+    let folded = replay(opening, &scanned, base, reach)?;
+    let as_of = time_of(opening, &scanned, reach);
     let mut space = Space {
         opening,
         scanned,
         folded,
+        as_of,
         index,
         report,
     };
@@ -176,6 +190,7 @@ pub fn recover(
         index_is_base: index_at.is_some(),
         n_records: space.scanned.n_records + space.folded.len() as u64,
         folded: space.folded,
+        as_of,
         log,
         ids: space.scanned.ids,
         mode,
@@ -199,6 +214,7 @@ pub fn recover_log(
     let mut space = Space {
         opening,
         folded: Folded::empty(identity, reach),
+        as_of: scanned.last_at,
         scanned,
         index: None,
         report,
@@ -211,6 +227,7 @@ pub fn recover_log(
     Ok(Recovered {
         index_is_base: false,
         n_records: 0,
+        as_of: space.as_of,
         folded: space.folded,
         log,
         ids: space.scanned.ids,
@@ -248,12 +265,7 @@ fn bases(
     if identity.era == 1 && scanned.scan.first() == Some(Revision(1)) {
         bases.push((begin, Base::Empty));
     }
-    for point in opening
-        .parts
-        .backups
-        .verified(identity.space)
-        .unwrap_or_default()
-    {
+    for point in opening.parts.backups.verified(identity).unwrap_or_default() {
         if begin <= point.revision {
             bases.push((point.revision, Base::Backup(point)));
         }
@@ -275,34 +287,76 @@ fn hot_entries(
     let mut entries = Vec::new();
     let tree = Tree::Hot(identity.space);
     let at = walk(index, tree, identity, &mut |key, value| {
-        entries.push((key, value))
+        entries.push((key, value));
     })?;
     Ok((at, entries))
+}
+
+/// The state from which the journal leads furthest; of equal ones the newer, the index first. A
+/// backup that turns out to be damaged is passed over.
+fn best_base(
+    opening: &Opening<'_>,
+    scanned: &Scanned,
+    mut bases: Vec<(Revision, Base)>,
+    report: &mut Report,
+) -> Option<Folded> {
+    let identity = scanned.identity;
+    let worth = |(at, base): &(Revision, Base)| {
+        (scanned.scan.reach(*at), *at, matches!(base, Base::Index(_)))
+    };
+    bases.sort_by_key(worth);
+    while let Some((at, base)) = bases.pop() {
+        match base {
+            Base::Empty => return Some(Folded::empty(identity, at)),
+            Base::Index(entries) => return Some(Folded::of(identity, at, entries)),
+            Base::Backup(point) => match hot_of(opening.parts.backups.as_ref(), &point) {
+                Ok(entries) => return Some(Folded::of(identity, at, entries)),
+                Err(error) => {
+                    report.add(Class::Repaired, "backup-unreadable", error.to_string());
+                }
+            },
+        }
+    }
+    None
+}
+
+fn hot_of(backups: &dyn Backups, point: &BackupPoint) -> Result<Vec<(Key, Value)>, BackupError> {
+    let mut entries = Vec::new();
+    backups.read(point, &mut |key, value| {
+        if !key.is_cold() {
+            entries.push((key, value));
+        }
+        Ok(())
+    })?;
+    Ok(entries)
+}
+
+/// When the commit at `revision` was made, by the journal or by a backup of just that revision.
+fn time_of(opening: &Opening<'_>, scanned: &Scanned, revision: Revision) -> Option<Timestamp> {
+    let before = Revision(revision.0.checked_sub(1)?);
+    let frames = reader(opening, scanned).read(before, 1).unwrap_or_default();
+    let records = frames
+        .iter()
+        .filter_map(|frame| frame.records().ok())
+        .flatten();
+    let mut times = records
+        .filter(|record| record.revision == revision)
+        .map(|record| record.at);
+    times.next().or_else(|| {
+        let points = opening.parts.backups.verified(scanned.identity).ok()?;
+        let point = points.iter().find(|point| point.revision == revision);
+        point.and_then(|point| point.as_of)
+    })
 }
 
 fn replay(
     opening: &Opening<'_>,
     scanned: &Scanned,
-    at: Revision,
-    base: Base,
+    base: Folded,
     reach: Revision,
 ) -> Result<Folded, StartError> {
-    let identity = scanned.identity;
-    let mut folded = match base {
-        Base::Empty => Folded::empty(identity, at),
-        Base::Index(entries) => Folded::of(identity, at, entries),
-        Base::Backup(point) => {
-            let mut entries = Vec::new();
-            opening.parts.backups.read(&point, &mut |key, bytes| {
-                if let Ok(value) = Value::open(&key, bytes)
-                    && !key.is_cold()
-                {
-                    entries.push((key, value));
-                }
-            })?;
-            Folded::of(identity, at, entries)
-        }
-    };
+    let mut folded = base;
+    let at = folded.revision();
     let reader = reader(opening, scanned);
     each_record(reader.as_ref(), at, reach, &mut |record| {
         folded.apply(record.revision, &record.writes);
@@ -349,6 +403,7 @@ struct Space<'a, 'b> {
     opening: &'a Opening<'a>,
     scanned: Scanned,
     folded: Folded,
+    as_of: Option<Timestamp>,
     index: Option<&'a dyn Index>,
     report: &'b mut Report,
 }
@@ -448,24 +503,22 @@ impl Space<'_, '_> {
         Ok(names.map(|entry| dir.join(&entry.name)).collect())
     }
 
-    fn back_up(&self, reach: Revision) -> std::io::Result<()> {
+    fn back_up(&self, reach: Revision) -> Result<(), BackupError> {
         let point = BackupPoint {
-            space: self.scanned.identity.space,
+            identity: self.scanned.identity,
             revision: reach,
-            as_of: self.scanned.last_at,
+            as_of: self.as_of,
         };
         let mut records = self.cold_records(reach)?;
         for (key, value) in self.folded.iter() {
-            records.insert(key.clone(), value.bytes().to_vec());
+            records.insert(key.clone(), value.clone());
         }
-        self.opening
-            .parts
-            .backups
-            .write(&point, &mut records.into_iter())
+        let chunks = self.opening.chunks();
+        self.opening.parts.backups.write(&point, &records, &chunks)
     }
 
     /// Cold records at `reach`: from the index or a backup, and what the journal says since.
-    fn cold_records(&self, reach: Revision) -> std::io::Result<BTreeMap<Key, Vec<u8>>> {
+    fn cold_records(&self, reach: Revision) -> std::io::Result<BTreeMap<Key, Value>> {
         let (at, mut records) = self
             .cold_base(reach)
             .ok_or_else(|| std::io::Error::other("cold records have no base"))?;
@@ -474,7 +527,7 @@ impl Space<'_, '_> {
         each_record(reader.as_ref(), at, reach, &mut |record| {
             for (key, value) in record.writes.iter().filter(|(key, _)| key.is_cold()) {
                 match value {
-                    Some(value) => records.insert(key.clone(), value.bytes().to_vec()),
+                    Some(value) => records.insert(key.clone(), value.clone()),
                     None => records.remove(key),
                 };
             }
@@ -483,23 +536,24 @@ impl Space<'_, '_> {
         Ok(records)
     }
 
-    fn cold_base(&self, reach: Revision) -> Option<(Revision, BTreeMap<Key, Vec<u8>>)> {
+    fn cold_base(&self, reach: Revision) -> Option<(Revision, BTreeMap<Key, Value>)> {
         let identity = self.scanned.identity;
         let leads_on = |at: Revision| at <= reach && reach <= self.scanned.scan.reach(at).max(at);
-        let mut found: Vec<Stored> = Vec::new();
+        let mut found: Vec<(Key, Value)> = Vec::new();
         if let Some(index) = self.index {
-            let mut each = |key, value: Value| found.push((key, value.bytes().to_vec()));
+            let mut each = |key, value| found.push((key, value));
             match walk(index, Tree::Cold(identity.space), identity, &mut each) {
                 Ok(at) if leads_on(at) => return Some((at, found.into_iter().collect())),
                 _ => found.clear(),
             }
         }
         let backups = &self.opening.parts.backups;
-        for point in backups.verified(identity.space).unwrap_or_default() {
-            let mut each = |key: Key, bytes: &[u8]| {
+        for point in backups.verified(identity).unwrap_or_default() {
+            let mut each = |key: Key, value| {
                 if key.is_cold() {
-                    found.push((key, bytes.to_vec()));
+                    found.push((key, value));
                 }
+                Ok(())
             };
             if leads_on(point.revision) && backups.read(&point, &mut each).is_ok() {
                 return Some((point.revision, found.into_iter().collect()));

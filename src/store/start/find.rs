@@ -1,11 +1,6 @@
 //! Which generation is the current one, and whose it is.
 
-use std::io;
-
-use crate::store::Space;
 use crate::store::disk::Disk;
-use crate::store::journal::file::HEADER_BYTES;
-use crate::store::journal::file::first_of;
 use crate::store::layout::{self, FORMAT_VERSION, Format, Generation, Said};
 use crate::store::start::{Class, Parts, Report, Settings, StartError, create_fresh};
 
@@ -29,7 +24,7 @@ pub fn generation(
         return Ok((generation.clone(), format));
     }
     for generation in all.iter().rev() {
-        if !has_content(disk, generation)? {
+        if !layout::has_content(disk, generation)? {
             continue;
         }
         if let Some(format) = whose(disk, generation, report)? {
@@ -42,7 +37,7 @@ pub fn generation(
     let number = all.last().map_or(1, |newest| newest.number + 1);
     let generation = Generation::new(&settings.path, number);
     // What a crash left of the first start has neither content nor a CURRENT.
-    if said != Said::Missing || holds_frames(disk, &all)? {
+    if said != Said::Missing || layout::holds_frames(disk, &all)? {
         return Err(StartError::Damaged {
             path: settings.path.clone(),
             offset: 0,
@@ -79,31 +74,4 @@ fn whose(
     let text = format!("FORMAT of {} from a journal header", generation.name());
     report.add(Class::Repaired, "format-rewritten", text);
     Ok(Some(format))
-}
-
-/// Whether a generation was completed: FORMAT is the last file that its making writes.
-fn has_content(disk: &dyn Disk, generation: &Generation) -> io::Result<bool> {
-    let complete = layout::format(disk, generation)? != Said::Missing;
-    Ok(complete || holds_frames(disk, std::slice::from_ref(generation))?)
-}
-
-/// Whether any journal file holds more than a header.
-fn holds_frames(disk: &dyn Disk, generations: &[Generation]) -> io::Result<bool> {
-    for generation in generations {
-        for space in Space::WITH_JOURNAL {
-            let listed = match disk.list(&generation.journal(space)) {
-                Ok(listed) => listed,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
-            };
-            let is_filled = |bytes: u64| HEADER_BYTES as u64 + 1 <= bytes;
-            let mut journal = listed
-                .iter()
-                .filter(|entry| first_of(&entry.name).is_some());
-            if journal.any(|entry| is_filled(entry.bytes)) {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
 }

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
 use crate::domain::time::Timestamp;
+use crate::store::chunk::ChunkStore;
 use crate::store::codec::Kind;
 use crate::store::disk::{Disk, LockGuard, RealDisk};
 use crate::store::index::follower::{Follower, Progress};
@@ -218,6 +219,10 @@ pub struct Raised {
     pub generation: Option<Generation>,
     /// Writers of `config`, `trade` and `events`.
     pub writers: [Writer; 3],
+    /// What is too large for a value.
+    pub chunks: Arc<dyn ChunkStore>,
+    /// Where whole states are kept.
+    pub backups: Arc<dyn Backups>,
     /// The index follower of `config` and `trade`.
     pub follower: Follower,
     /// What was found and mended.
@@ -226,10 +231,24 @@ pub struct Raised {
     pub lock: Option<LockGuard>,
 }
 
-/// Opens a store with its threads.
+/// Opens a store with its threads: the one way to an embedded store. The store in memory is opened
+/// by [`memory::open`](crate::store::memory::open).
+///
+/// An empty or absent directory becomes a fresh store. What `report` of the opened store says
+/// decides about readiness: `Whole` and `Repaired` take writes, `Older` only reads. A full disk
+/// opens read-only and takes writes once there is room. Blocks until all hot keys are in memory:
+/// some seconds for a million of them.
+///
+/// ```text
+/// let settings = Settings::in_dir(Path::new("data"));
+/// let parts = Parts::real(&settings, backups, entropy, forms, clock.now());
+/// let store = start::open(&settings, &parts)?;
+/// store.config.commit(commit).await?;      // and .folded(), .get(&key).await, .follow(revision)
+/// let hash = store.chunks.put(&content)?;  // blocks
+/// ```
 ///
 /// # Errors
-/// See [`StartError`].
+/// See [`StartError`]; nothing was changed.
 pub fn open(settings: &Settings, parts: &Parts) -> Result<Opened, StartError> {
     let raised = raise(settings, parts)?;
     let pace = Pace {
@@ -246,7 +265,7 @@ pub fn open(settings: &Settings, parts: &Parts) -> Result<Opened, StartError> {
 pub fn raise(settings: &Settings, parts: &Parts) -> Result<Raised, StartError> {
     let disk = parts.disk.as_ref();
     disk.create_dir(&settings.path)?;
-    let lock = lock(settings, parts)?;
+    let lock = lock(parts, &settings.path)?;
     let mut report = Report::new();
     let (generation, format) = find::generation(settings, parts, &mut report)?;
     // A process that died before its sync left names that are seen and not yet durable.
@@ -322,9 +341,11 @@ fn assemble(
     if follower.n_cold() <= REBUILD_AT_ONCE_MAX {
         follower.check_cold();
     }
+    // A new or imported store has no index yet.
+    let begin = Revision(identity.era - 1);
     let is_fresh = writers
         .iter()
-        .all(|writer| writer.shared().revision() == Revision::ZERO);
+        .all(|writer| writer.shared().revision() == begin);
     if !adopted && !is_fresh {
         report.add(
             Class::Repaired,
@@ -339,21 +360,27 @@ fn assemble(
         identity,
         generation: Some(opening.generation.clone()),
         writers,
+        chunks: Arc::new(opening.chunks()),
+        backups: opening.parts.backups.clone(),
         follower,
         report,
         lock: None,
     }
 }
 
-fn lock(settings: &Settings, parts: &Parts) -> Result<LockGuard, StartError> {
-    let path = settings.path.join("LOCK");
+/// Takes the lock on a data directory.
+///
+/// # Errors
+/// [`StartError::Locked`], [`StartError::Disk`].
+pub(in crate::store) fn lock(parts: &Parts, data: &Path) -> Result<LockGuard, StartError> {
+    let path = data.join("LOCK");
     let note = format!("process {} since {}", std::process::id(), parts.now);
     parts
         .disk
         .lock(&path, &note)
         .map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => StartError::Locked {
-                path: settings.path.clone(),
+                path: data.to_path_buf(),
                 holder: error.to_string(),
             },
             _ => StartError::Disk(error),
@@ -423,23 +450,14 @@ fn place_ballast(settings: &Settings, disk: &dyn Disk, gauge: &Gauge) {
     }
 }
 
-/// Refuses record types that this program does not know.
-pub(in crate::store) fn check_known(
-    forms: &dyn Forms,
-    kind: Kind,
-    schema: u16,
-) -> Result<(), StartError> {
-    let newest = forms.newest(kind);
-    if newest.is_some_and(|newest| schema <= newest) {
-        return Ok(());
+/// What is too new about a record type, for those that this program does not know.
+pub(in crate::store) fn too_new(forms: &dyn Forms, kind: Kind, schema: u16) -> Option<String> {
+    let n = kind.0;
+    match forms.newest(kind) {
+        Some(newest) if schema <= newest => None,
+        Some(newest) => Some(format!("kind {n} schema {schema}, known up to {newest}")),
+        None => Some(format!("kind {n} schema {schema}, the kind is unknown")),
     }
-    let kind = kind.0;
-    Err(StartError::TooNew {
-        what: match newest {
-            Some(newest) => format!("kind {kind} schema {schema}, known up to {newest}"),
-            None => format!("kind {kind} schema {schema}, the kind is unknown"),
-        },
-    })
 }
 
 /// A new store's name.
@@ -456,7 +474,10 @@ pub(in crate::store) fn create_fresh(
 ) -> io::Result<StoreId> {
     let disk = parts.disk.as_ref();
     let store = new_store_id(parts.entropy.as_ref());
-    layout::create(disk, parts.entropy.as_ref(), generation, store, 1)?;
+    let (era, space) = (1, Space::Config);
+    let identity = Identity { store, era, space };
+    layout::create(disk, parts.entropy.as_ref(), generation, identity)?;
+    layout::complete(disk, generation, identity)?;
     layout::set_current(disk, generation)?;
     Ok(store)
 }

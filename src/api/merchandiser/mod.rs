@@ -1,0 +1,3 @@
+//! What merchandisers call.
+
+pub mod promotion;

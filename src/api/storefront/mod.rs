@@ -1,0 +1,4 @@
+//! What a shop's pages call.
+
+pub mod rank_answer;
+pub mod rank_request;

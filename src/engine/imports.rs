@@ -1,0 +1,515 @@
+//! Feeds: read, checked, guarded against harm, stored as one generation, visible as a whole.
+//!
+//! An import runs on a blocking thread: it reads the whole feed, lets `catalogue` make the next
+//! value of it, writes that value's chunks, and then makes one commit that points the market to
+//! them. Killed anywhere before that commit, nothing has happened.
+//!
+//! Its result is kept in the `trade` space. A full import that the harm guard holds back keeps what
+//! it read for a day, so that forcing it needs no second upload.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+
+use crate::access::may::{Object, Verb};
+use crate::access::principal::Principal;
+use crate::catalogue::change::{Imported, Kinds, Refusal, Unreadable};
+use crate::catalogue::delta::delta;
+use crate::catalogue::full::{FullFeed, full};
+use crate::catalogue::product::FeedOperation;
+use crate::domain::complaint::Fault;
+use crate::domain::id::{ImportId, MarketId};
+use crate::engine::commit::{Intent, StoredAnswer, Written};
+use crate::engine::error::{EngineError, RowError};
+use crate::engine::harm;
+use crate::engine::markets::market_state;
+use crate::engine::results::{ImportResult, ImportState, warnings_of};
+use crate::engine::snapshot::MarketState;
+use crate::engine::start::{Engine, Importing};
+use crate::feed;
+use crate::feed::bytes::Encoding;
+use crate::feed::mapping::Mapping;
+use crate::feed::result::{FeedError, Refused, Subject};
+use crate::feed::{Format, Kind, Reading, Repeats};
+
+/// What a feed does to the goods that stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Replaces everything of the kinds of record it contains.
+    Full,
+    /// Changes what it names.
+    Delta,
+    /// Checks everything, as whichever of the two its rows ask for, and changes nothing.
+    Validate,
+}
+
+impl Mode {
+    /// Every mode with its spelling on the wire.
+    pub const ALL: [(Self, &'static str); 3] = [
+        (Self::Full, "full"),
+        (Self::Delta, "delta"),
+        (Self::Validate, "validate"),
+    ];
+
+    /// Reads the spelling on the wire.
+    ///
+    /// # Errors
+    /// `unknown-value`.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        let found = Self::ALL.iter().find(|(_, name)| *name == text);
+        found
+            .map(|(mode, _)| *mode)
+            .ok_or_else(|| Fault::unknown_value(text, &Self::ALL.map(|(_, name)| name)))
+    }
+
+    /// As the wire spells it.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+}
+
+/// A feed that is to be imported, and how.
+#[derive(Clone, Debug)]
+pub struct ImportOrder {
+    /// The market fed.
+    pub market: MarketId,
+    /// What the rows are about.
+    pub kind: Kind,
+    /// What they do.
+    pub mode: Mode,
+    /// How they are written.
+    pub format: Format,
+    /// The encoding, if it is not the mapping's.
+    pub encoding: Option<Encoding>,
+    /// Name of a stored mapping.
+    pub mapping: Option<String>,
+    /// Rows that may be wrong before nothing is imported.
+    pub errors_max: u64,
+    /// Whether to import although it does harm.
+    pub force: bool,
+}
+
+/// How an edge turns a result into the answer that is kept for repeated requests.
+pub type RenderImport = fn(&ImportResult) -> StoredAnswer;
+
+/// How far a running import is.
+#[derive(Debug)]
+pub struct Progress {
+    /// The import.
+    pub id: ImportId,
+    /// What it is about.
+    pub order: ImportOrder,
+    rows: AtomicU64,
+    checking: AtomicBool,
+}
+
+impl Progress {
+    /// An import that has read nothing yet.
+    pub(in crate::engine) fn new(id: ImportId, order: ImportOrder) -> Self {
+        Self {
+            id,
+            order,
+            rows: AtomicU64::new(0),
+            checking: AtomicBool::new(false),
+        }
+    }
+
+    /// What is known so far.
+    pub(in crate::engine) fn result(&self) -> ImportResult {
+        let state = if self.checking.load(Ordering::Relaxed) {
+            ImportState::Checking
+        } else {
+            ImportState::Receiving
+        };
+        ImportResult {
+            rows: self.rows.load(Ordering::Relaxed),
+            ..ImportResult::begun(self.id, &self.order, state)
+        }
+    }
+}
+
+/// An import that may begin: the market is its own until it is dropped.
+pub struct ImportJob {
+    engine: Engine,
+    intent: Intent,
+    render: RenderImport,
+    mapping: Option<Mapping>,
+    progress: Arc<Progress>,
+    _importing: Importing,
+}
+
+/// What a feed said, row by row.
+#[derive(Default)]
+pub(in crate::engine) struct Feed {
+    pub(in crate::engine) operations: Vec<FeedOperation>,
+    /// Row of each operation.
+    pub(in crate::engine) row_of: Vec<u64>,
+    pub(in crate::engine) errors: Vec<RowError>,
+    pub(in crate::engine) unreadable: Unreadable,
+    pub(in crate::engine) rows: u64,
+    pub(in crate::engine) rejected: u64,
+}
+
+/// The next goods of a market, checked, and what is to be said about them.
+pub(in crate::engine) struct Checked {
+    pub(in crate::engine) before: Arc<MarketState>,
+    pub(in crate::engine) imported: Imported,
+    pub(in crate::engine) result: ImportResult,
+}
+
+impl Engine {
+    /// Lets an import begin.
+    ///
+    /// # Errors
+    /// What the caller may not do; `not-found` for the mapping; `import-running`.
+    pub fn begin_import(
+        &self,
+        intent: &Intent,
+        order: ImportOrder,
+        render: RenderImport,
+    ) -> Result<ImportJob, EngineError> {
+        intent
+            .principal
+            .may(Verb::Import, &Object::Market(&order.market))?;
+        let snapshot = self.snapshot();
+        market_state(&snapshot, &order.market)?;
+        let mapping = match &order.mapping {
+            Some(name) => {
+                let held = snapshot.mappings.get(&(order.market.clone(), name.clone()));
+                let missing = || EngineError::NotFound {
+                    what: "feed mapping",
+                    id: name.clone(),
+                };
+                let json = &held.ok_or_else(missing)?.value;
+                Some(Mapping::parse(json).map_err(|_| {
+                    EngineError::internal(format!("the stored mapping \"{name}\" is not one"))
+                })?)
+            }
+            None => None,
+        };
+        let progress = Arc::new(Progress::new(ImportId(self.new_id()), order));
+        let importing = self.claim_import(&progress)?;
+        let intent = intent.clone();
+        let engine = self.clone();
+        Ok(ImportJob {
+            engine,
+            intent,
+            render,
+            mapping,
+            progress,
+            _importing: importing,
+        })
+    }
+
+    /// A running import, or the kept result of an earlier one.
+    ///
+    /// # Errors
+    /// `not-found`, also for one of a market out of scope.
+    pub async fn import_result(
+        &self,
+        principal: &Principal,
+        id: ImportId,
+    ) -> Result<ImportResult, EngineError> {
+        principal.may(Verb::ReadImports, &Object::Anywhere)?;
+        let running = self.running_import(id).map(|progress| progress.result());
+        let found = match running {
+            Some(result) => Some(result),
+            None => self
+                .kept_import(id)
+                .await?
+                .map(|kept| kept.result())
+                .transpose()?,
+        };
+        let own = found.filter(|result| principal.markets.holds(&result.market));
+        own.ok_or_else(|| EngineError::NotFound {
+            what: "import",
+            id: id.to_string(),
+        })
+    }
+}
+
+impl ImportJob {
+    /// The import's id.
+    pub fn id(&self) -> ImportId {
+        self.progress.id
+    }
+
+    /// Reads the feed to its end and does what is asked. Blocks; call it on a blocking thread of a
+    /// runtime.
+    ///
+    /// # Errors
+    /// `import-invalid`, `import-harmful`, `body-too-large`; nothing was changed.
+    pub fn run(mut self, input: impl Read) -> Result<Written<ImportResult>, EngineError> {
+        let began = Instant::now();
+        let mut hashed = Hashed {
+            input,
+            hasher: Sha256::new(),
+        };
+        let feed = self.read(&mut hashed)?;
+        if let Some(idempotency) = &mut self.intent.idempotency {
+            idempotency.request = hashed.hasher.finalize().into();
+        }
+        let runtime = tokio::runtime::Handle::current();
+        let _turn = self.engine.begin(&self.intent)?;
+        if let Some((answer, revision)) = runtime.block_on(self.engine.replay(&self.intent))? {
+            return Ok(Written::Replayed(answer, revision));
+        }
+        self.progress.checking.store(true, Ordering::Relaxed);
+        let order = &self.progress.order;
+        let mut checked = match self.engine.check_feed(self.progress.id, order, feed) {
+            Ok(checked) => checked,
+            Err(refused) => {
+                let refused = *refused;
+                let kept =
+                    self.engine
+                        .keep_import(&refused.result, &refused.all_errors, Vec::new());
+                runtime.block_on(kept)?;
+                return Err(refused.error());
+            }
+        };
+        checked.result.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.engine.count_rows(&checked.result);
+        let finished = self
+            .engine
+            .finish_import(&self.intent, order, checked, self.render);
+        runtime.block_on(finished)
+    }
+
+    fn read(&self, input: &mut impl Read) -> Result<Feed, EngineError> {
+        let order = &self.progress.order;
+        let state = market_state(&self.engine.snapshot(), &order.market)?;
+        let reading = Reading {
+            format: order.format,
+            kind: order.kind,
+            mapping: self.mapping.as_ref(),
+            encoding: order.encoding,
+            locale: &state.market.value.locale,
+            repeats: match order.mode {
+                Mode::Full => Repeats::Refused,
+                Mode::Delta | Mode::Validate => Repeats::Allowed,
+            },
+        };
+        let mut feed = Feed::default();
+        let mut each = |row: u64, outcome: Result<FeedOperation, Refused>| {
+            self.progress.rows.fetch_max(row, Ordering::Relaxed);
+            match outcome {
+                Ok(operation) => {
+                    feed.operations.push(operation);
+                    feed.row_of.push(row);
+                }
+                Err(refused) => feed.refuse(refused),
+            }
+        };
+        let counts = feed::read(input, &reading, &mut each);
+        let counts = counts.map_err(|error| self.unreadable(error))?;
+        feed.rows = counts.rows;
+        feed.rejected = counts.rejected;
+        Ok(feed)
+    }
+
+    /// A feed that cannot be read to its end is an import of which every row is wrong.
+    fn unreadable(&self, error: FeedError) -> EngineError {
+        let whole = |row: u64, message: String| RowError {
+            row,
+            column: String::new(),
+            value: String::new(),
+            code: "bad-format".to_owned(),
+            message,
+        };
+        let message = error.to_string();
+        let errors = match error {
+            FeedError::TooLarge { limit_bytes } => {
+                return EngineError::BodyTooLarge { limit_bytes };
+            }
+            FeedError::Mapping(complaints) => {
+                let under = complaints
+                    .into_iter()
+                    .map(|complaint| complaint.under("/mapping"));
+                return EngineError::Invalid(under.collect());
+            }
+            FeedError::Header(errors) => errors.into_iter().map(Into::into).collect(),
+            FeedError::LineTooLong { row, .. } => vec![whole(row, message)],
+            FeedError::Io(cause) => vec![whole(0, format!("{message}: {cause}"))],
+            FeedError::Zstd => vec![whole(0, message)],
+        };
+        let rows_rejected = errors.len() as u64;
+        EngineError::ImportInvalid {
+            import: self.progress.id,
+            rows_rejected,
+            errors,
+        }
+    }
+}
+
+impl Feed {
+    fn refuse(&mut self, refused: Refused) {
+        match refused.subject {
+            Some(Subject::Product(key)) => self.unreadable.products.push(key),
+            Some(Subject::Variant(key)) => self.unreadable.variants.push(key),
+            Some(Subject::Category(id)) => self.unreadable.categories.push(id),
+            None => {}
+        }
+        self.errors
+            .extend(refused.errors.into_iter().map(Into::into));
+    }
+
+    /// Whether its rows replace whole records, as those of a full feed do.
+    fn replaces(&self) -> bool {
+        self.operations.iter().all(|operation| {
+            matches!(
+                operation,
+                FeedOperation::ReplaceProduct(_)
+                    | FeedOperation::ReplaceVariant { .. }
+                    | FeedOperation::ReplaceCategory(_)
+                    | FeedOperation::MentionCategory(_)
+                    | FeedOperation::SetScore { .. }
+            )
+        })
+    }
+}
+
+/// A feed with more wrong rows than allowed.
+pub(in crate::engine) struct RefusedFeed {
+    result: ImportResult,
+    all_errors: Vec<RowError>,
+}
+
+impl RefusedFeed {
+    fn error(self) -> EngineError {
+        EngineError::ImportInvalid {
+            import: self.result.id,
+            rows_rejected: self.result.rejected,
+            errors: self.result.errors,
+        }
+    }
+}
+
+impl Engine {
+    /// Makes the next goods of what a feed said, or names every wrong row.
+    pub(in crate::engine) fn check_feed(
+        &self,
+        id: ImportId,
+        order: &ImportOrder,
+        feed: Feed,
+    ) -> Result<Checked, Box<RefusedFeed>> {
+        let snapshot = self.snapshot();
+        let before = market_state(&snapshot, &order.market).expect("it was there when it began");
+        let is_full = match order.mode {
+            Mode::Full => true,
+            Mode::Delta => false,
+            Mode::Validate => feed.replaces(),
+        };
+        let (row_of, rows, unread) = (feed.row_of, feed.rows, feed.rejected);
+        let left = usize::try_from(order.errors_max.saturating_sub(unread)).unwrap_or(usize::MAX);
+        let outcome = if is_full {
+            let kinds = Kinds::of(&feed.operations);
+            let operations = feed.operations;
+            full(
+                &before.catalogue,
+                FullFeed {
+                    operations,
+                    kinds,
+                    unreadable: feed.unreadable,
+                },
+                left,
+            )
+        } else {
+            delta(&before.catalogue, feed.operations, left)
+        };
+        let refusals = match &outcome {
+            Ok(imported) => &imported.refusals,
+            Err(refusals) => refusals,
+        };
+        let mut errors = feed.errors;
+        errors.extend(refusals.iter().map(|refusal| row_error(refusal, &row_of)));
+        errors.sort_by_key(|error| error.row);
+        let rejected = unread + distinct_rows(refusals, &row_of);
+        let mut result = ImportResult {
+            rows,
+            rejected,
+            ..ImportResult::begun(id, order, ImportState::Refused)
+        };
+        result.errors = errors
+            .iter()
+            .take(ImportResult::ERRORS_MAX)
+            .cloned()
+            .collect();
+        result.n_errors = errors.len() as u64;
+        match outcome {
+            Ok(imported) if rejected <= order.errors_max => {
+                result.count(&imported.counts);
+                result.warnings = warnings_of(&imported.warnings);
+                if is_full {
+                    let active = harm::emptied(&before, &imported.next, self.now());
+                    result.harms = harm::words(&before.catalogue, &imported.next, &active);
+                }
+                Ok(Checked {
+                    before,
+                    imported,
+                    result,
+                })
+            }
+            _ => Err(Box::new(RefusedFeed {
+                result,
+                all_errors: errors,
+            })),
+        }
+    }
+}
+
+fn distinct_rows(refusals: &[Refusal], row_of: &[u64]) -> u64 {
+    let rows: std::collections::BTreeSet<u64> = refusals
+        .iter()
+        .map(|refusal| row_of[refusal.operation])
+        .collect();
+    rows.len() as u64
+}
+
+fn row_error(refusal: &Refusal, row_of: &[u64]) -> RowError {
+    let key = || {
+        let variant = refusal.variant.as_ref().map(ToString::to_string);
+        let product = refusal.product.as_ref().map(ToString::to_string);
+        let category = refusal.category.as_ref().map(ToString::to_string);
+        variant.or(product).or(category)
+    };
+    RowError {
+        row: row_of[refusal.operation],
+        column: refusal
+            .attr
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        value: refusal.value.clone().or_else(key).unwrap_or_default(),
+        code: refusal.fault.code().to_owned(),
+        message: refusal.fault.to_string(),
+    }
+}
+
+impl From<feed::result::RowError> for RowError {
+    fn from(error: feed::result::RowError) -> Self {
+        Self {
+            row: error.row,
+            column: error.column,
+            value: error.value,
+            code: error.fault.code().to_owned(),
+            message: error.fault.to_string(),
+        }
+    }
+}
+
+/// Hashes what is read through it.
+struct Hashed<R> {
+    input: R,
+    hasher: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.input.read(buffer)?;
+        self.hasher.update(&buffer[..n]);
+        Ok(n)
+    }
+}
