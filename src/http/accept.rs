@@ -180,9 +180,10 @@ impl Door {
             }
         };
         let peer = peer.ip().to_canonical();
-        let per_address_max = match self.shell.settings().trusted_proxies.contains(&peer) {
-            true => usize::MAX,
-            false => self.accepting.connections_per_address_max,
+        let per_address_max = if self.shell.settings().trusted_proxies.contains(&peer) {
+            usize::MAX
+        } else {
+            self.accepting.connections_per_address_max
         };
         let n_open = usize::try_from(counts.connections_open.get()).unwrap_or(usize::MAX);
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);

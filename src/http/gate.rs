@@ -270,14 +270,8 @@ impl Route {
         passage.by = Some(principal.by);
         let is_read = matches!(parts.method, Method::GET | Method::HEAD);
         let rate = self.rate.filter(|rate| *rate != Rate::Writes || !is_read);
-        let left = match rate {
-            Some(rate) => Some(
-                shell
-                    .limits
-                    .take(rate, &principal, asked.address, shell.nanos()),
-            ),
-            None => None,
-        };
+        let limits = &shell.limits;
+        let left = rate.map(|rate| limits.take(rate, &principal, asked.address, shell.nanos()));
         let left = left
             .transpose()
             .inspect_err(|_| shell.counts.rate_limited.add())?;

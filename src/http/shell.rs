@@ -46,6 +46,8 @@ use crate::http::target::is_plain_path;
 /// Smallest answer that is worth packing.
 const PACKED_BYTES_MIN: u64 = 1_024;
 
+const DOCUMENT: HeaderValue = HeaderValue::from_static("application/problem+json");
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REVISION: HeaderName = HeaderName::from_static("x-endcap-revision");
 
@@ -162,9 +164,12 @@ impl Shell {
             .fault()
             .filter(|_| request.method().as_str() == REFUSED);
         let is_http_2 = request.version() == Version::HTTP_2;
-        let request = request.map(|body| match body.is_end_stream() {
-            true => Body::empty(),
-            false => Body::new(body),
+        let request = request.map(|body| {
+            if body.is_end_stream() {
+                Body::empty()
+            } else {
+                Body::new(body)
+            }
         });
         let asked = Asked {
             id,
@@ -204,9 +209,8 @@ impl Shell {
         if let Err(problem) = check_head(&request) {
             return problem.into_response();
         }
-        match choose_coding(request.headers_mut()) {
-            Ok(()) => {}
-            Err(problem) => return problem.into_response(),
+        if let Err(problem) = choose_coding(request.headers_mut()) {
+            return problem.into_response();
         }
         request.extensions_mut().insert(asked);
         match caught(self.route(request)).await {
@@ -251,7 +255,6 @@ impl Shell {
             }
             let document = problem.document(instance, &id);
             let headers = response.headers_mut();
-            const DOCUMENT: HeaderValue = HeaderValue::from_static("application/problem+json");
             headers.insert(header::CONTENT_TYPE, DOCUMENT);
             headers.insert(header::CONTENT_LENGTH, document.len().into());
             if *method != Method::HEAD {
