@@ -156,7 +156,7 @@ impl Server {
         settings: &Settings,
         clock: Clock,
         stores: Opened,
-        first_key_file: &Path,
+        first_key_file: Option<&Path>,
     ) -> Outcome<(Self, Stop)> {
         let listen = settings.server.listen;
         let listener = TcpListener::bind(listen).await;
@@ -168,7 +168,7 @@ impl Server {
         }
         let own = EngineSettings {
             keep: Duration::from_mins(settings.snapshots.keep_min),
-            first_key_file: Some(first_key_file.to_path_buf()),
+            first_key_file: first_key_file.map(Path::to_path_buf),
             ..EngineSettings::default()
         };
         let entropy = Entropy::from_system();
