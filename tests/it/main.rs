@@ -10,5 +10,6 @@ mod http_h2;
 mod http_load;
 mod http_rig;
 mod http_times;
+mod model;
 mod rig;
 mod sim_disk;
