@@ -24,8 +24,10 @@ use crate::http::accept::{Drained, serve};
 use crate::http::shell::{House, Parts as ShellParts, Shell};
 use crate::http::stop::Stop;
 use crate::record::json::RecordForms;
+use crate::store::backup::dir::DirBackups;
+use crate::store::disk::RealDisk;
 use crate::store::opened::Opened;
-use crate::store::seam::{Entropy as Random, NoBackups};
+use crate::store::seam::Entropy as Random;
 use crate::store::start::{Parts, Settings as StoreSettings, StartError};
 use crate::store::{Revision, StoreId, memory, start};
 use crate::telemetry::metrics::Metrics;
@@ -65,10 +67,18 @@ pub(in crate::cli) fn store_settings(settings: &Settings, path: &Path) -> StoreS
     }
 }
 
-/// What the store in a data directory is built upon.
-pub(in crate::cli) fn store_parts(settings: &StoreSettings, now: Timestamp) -> Parts {
-    let (backups, forms) = (Arc::new(NoBackups), Arc::new(RecordForms));
-    Parts::real(settings, backups, Dice::from_system(), forms, now)
+/// What the store in a data directory is built upon. Its backups lie inside unless the settings
+/// name a better place.
+pub(in crate::cli) fn store_parts(
+    settings: &Settings,
+    store: &StoreSettings,
+    now: Timestamp,
+) -> Parts {
+    let forms = Arc::new(RecordForms);
+    let backup_dir = settings.store.backup_dir.clone();
+    let backup_dir = backup_dir.unwrap_or_else(|| store.path.join("backups"));
+    let backups = DirBackups::new(Arc::new(RealDisk), backup_dir, forms.clone());
+    Parts::real(store, Arc::new(backups), Dice::from_system(), forms, now)
 }
 
 /// Opens the store that the settings name. Blocks until it is in memory.
@@ -79,7 +89,8 @@ pub(in crate::cli) fn open_store(settings: &Settings, now: Timestamp) -> Outcome
     match settings.store.read_kind()? {
         StoreKind::Embedded => {
             let own = store_settings(settings, &settings.store.path);
-            start::open(&own, &store_parts(&own, now)).map_err(|error| store_failure(&error))
+            start::open(&own, &store_parts(settings, &own, now))
+                .map_err(|error| store_failure(&error))
         }
         StoreKind::Memory => {
             let id = StoreId(Entropy::from_system().bytes());
@@ -145,7 +156,7 @@ impl Server {
         settings: &Settings,
         clock: Clock,
         stores: Opened,
-        first_key_file: &Path,
+        first_key_file: Option<&Path>,
     ) -> Outcome<(Self, Stop)> {
         let listen = settings.server.listen;
         let listener = TcpListener::bind(listen).await;
@@ -157,7 +168,7 @@ impl Server {
         }
         let own = EngineSettings {
             keep: Duration::from_mins(settings.snapshots.keep_min),
-            first_key_file: Some(first_key_file.to_path_buf()),
+            first_key_file: first_key_file.map(Path::to_path_buf),
             ..EngineSettings::default()
         };
         let entropy = Entropy::from_system();

@@ -23,6 +23,9 @@ use crate::store::space::SpaceStore;
 /// How often it is looked whether a job is due.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
+/// Time between two looks whether a backup is due.
+const LOOK_EVERY_MS: i64 = 60_000;
+
 /// How long the answer to an idempotent request is kept.
 const ANSWER_KEPT_MS: i64 = DAY_MS;
 
@@ -68,6 +71,9 @@ impl Engine {
             for space in [self.config(), self.trade()] {
                 log("answers", self.sweep_answers(space, now).await);
             }
+        }
+        if self.ran(|ran| ran.is_due("backups", LOOK_EVERY_MS, now)) {
+            log("backups", self.tend_backups(now).await);
         }
         if due("uses") {
             log("uses", self.note_uses(now).await);

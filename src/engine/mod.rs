@@ -30,6 +30,7 @@
 
 mod arms;
 mod asked;
+pub mod backups;
 pub mod browse;
 pub mod clock;
 pub mod commit;
