@@ -178,6 +178,7 @@ impl Server {
         let stop = Stop::new();
         let parts = ShellParts {
             house: Arc::new(Residence(engine.clone())),
+            metrics: Arc::clone(engine.metrics()),
             settings: http_settings(settings),
             process,
         };

@@ -2,12 +2,10 @@
 //! the access log, and the document of its problem.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Instant;
 
 use axum::Router;
@@ -31,17 +29,19 @@ use crate::http::body::BodyRoom;
 use crate::http::coding::choose_coding;
 use crate::http::cors;
 use crate::http::counts::Counts;
-use crate::http::gate::Passage;
 use crate::http::guard::REFUSED;
 use crate::http::head::{HEADER_BYTES_MAX, HEADERS_MAX, URI_BYTES_MAX, Unreadable};
 use crate::http::lanes::Lanes;
 use crate::http::limits::{Limits, Nanos};
 use crate::http::link::{Link, Offered};
 use crate::http::log::{self, Line};
+use crate::http::panic::caught;
+use crate::http::passing::Passage;
 use crate::http::problem::code::Code;
 use crate::http::problem::{Problem, pages};
 use crate::http::request_id::RequestIds;
 use crate::http::target::is_plain_path;
+use crate::telemetry::metrics::Metrics;
 
 /// Smallest answer that is worth packing.
 const PACKED_BYTES_MIN: u64 = 1_024;
@@ -73,6 +73,8 @@ pub trait House: Doorkeeper {
 pub struct Parts {
     /// The house behind it.
     pub house: Arc<dyn House>,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
     /// Bounds and times.
     pub settings: Settings,
     /// A random number that tells the request ids of this process from others'.
@@ -86,7 +88,7 @@ pub(in crate::http) struct Shared {
     pub(in crate::http) lanes: Lanes,
     pub(in crate::http) limits: Limits,
     pub(in crate::http) room: BodyRoom,
-    pub(in crate::http) counts: Arc<Counts>,
+    pub(in crate::http) counts: Counts,
     ids: RequestIds,
     started: Instant,
 }
@@ -121,7 +123,7 @@ impl Shell {
             lanes: Lanes::new(settings.widths),
             limits: Limits::new(settings.buckets_max),
             room: BodyRoom::new(settings.bodies_bytes_max),
-            counts: Arc::default(),
+            counts: Counts::of(&parts.metrics),
             ids: RequestIds::new(parts.process),
             started: Instant::now(),
             settings,
@@ -133,9 +135,9 @@ impl Shell {
         }
     }
 
-    /// What it has counted.
-    pub fn counts(&self) -> Arc<Counts> {
-        Arc::clone(&self.shared.counts)
+    /// What it counts.
+    pub(in crate::http) fn counts(&self) -> &Counts {
+        &self.shared.counts
     }
 
     /// Bounds and times.
@@ -186,6 +188,9 @@ impl Shell {
             response.headers_mut().remove(header::CONNECTION);
         }
         let passage = response.extensions_mut().remove::<Passage>();
+        let of_route = passage.as_ref().map(|passage| &passage.answers);
+        let answers = of_route.unwrap_or(&self.shared.counts.no_route);
+        answers.answered(response.status().as_u16());
         log::access(&Line {
             id,
             method: &method,
@@ -200,7 +205,7 @@ impl Shell {
     }
 
     fn unreadable(&self, fault: Unreadable) -> Response {
-        self.shared.counts.requests_unreadable.add();
+        self.shared.counts.unreadable.inc();
         fault.problem().into_response()
     }
 
@@ -213,13 +218,8 @@ impl Shell {
             return problem.into_response();
         }
         request.extensions_mut().insert(asked);
-        match caught(self.route(request)).await {
-            Ok(response) => response,
-            Err(message) => {
-                self.shared.counts.panics.add();
-                Problem::internal(format!("a handler panicked: {message}")).into_response()
-            }
-        }
+        let answered = caught(self.route(request), &self.shared.counts).await;
+        answered.unwrap_or_else(IntoResponse::into_response)
     }
 
     async fn route(&self, request: Request<Body>) -> Response {
@@ -261,7 +261,6 @@ impl Shell {
                 *response.body_mut() = document.into();
             }
         }
-        self.shared.counts.answered(response.status().as_u16());
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::try_from(id) {
             headers.insert(REQUEST_ID, id);
@@ -331,22 +330,4 @@ where
         Ok(response) => response,
         Err(never) => match never {},
     }
-}
-
-/// The future's value, or what it said when it panicked.
-async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
-        match polled {
-            Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(said) => {
-                let text = said.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                let text = text.or_else(|| said.downcast_ref::<String>().cloned());
-                Poll::Ready(Err(text.unwrap_or_else(|| "without a word".to_owned())))
-            }
-        }
-    })
-    .await
 }
