@@ -182,7 +182,7 @@ impl Server {
             settings: http_settings(settings),
             process,
         };
-        let shell = Arc::new(Shell::new(axum::Router::new(), parts));
+        let shell = Arc::new(Shell::new(crate::api::routes(engine.clone()), parts));
         let jobs = tokio::spawn(engine.clone().run_jobs());
         Ok((
             Self {
