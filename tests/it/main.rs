@@ -3,5 +3,6 @@
 
 mod backup;
 mod conformance;
+mod restore;
 mod rig;
 mod sim_disk;
