@@ -11,5 +11,6 @@ mod http_load;
 mod http_rig;
 mod http_times;
 mod model;
+mod restore;
 mod rig;
 mod sim_disk;
