@@ -200,6 +200,22 @@ impl Engine {
         Ok((view, held.revision))
     }
 
+    /// Promotions as answers show them, in the order given.
+    ///
+    /// # Errors
+    /// Only if the process is ending.
+    pub async fn promotion_views(
+        &self,
+        held: Vec<Held<Promotion>>,
+    ) -> Result<Vec<(PromotionView, Revision)>, EngineError> {
+        let snapshot = self.snapshot();
+        let mut views = Vec::with_capacity(held.len());
+        for own in held {
+            views.push((self.view_of(&snapshot, own.value).await?, own.revision));
+        }
+        Ok(views)
+    }
+
     /// The promotions that the caller may see and the filter lets through, oldest first.
     ///
     /// # Errors

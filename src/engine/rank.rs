@@ -11,6 +11,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::access::may::{Object, Verb};
 use crate::access::principal::Principal;
+use crate::catalogue::attribute::COST;
 use crate::catalogue::row::Row;
 use crate::domain::category::CategoryId;
 use crate::domain::complaint::Complaint;
@@ -284,6 +285,16 @@ impl Engine {
 }
 
 impl RankRequest {
+    /// Every attribute that it shows, counts, sorts by or filters by; each can tell a value.
+    fn attrs(&self) -> impl Iterator<Item = &Attr> {
+        let filter = self.filter.iter().map(|clause| &clause.attr);
+        let sort = self.sort.iter().filter_map(|key| match key {
+            WrittenSort::By { attr, .. } => Some(attr),
+            WrittenSort::Relevance => None,
+        });
+        self.fields.iter().chain(&self.facets).chain(filter).chain(sort)
+    }
+
     /// Whether the answer counts as a display.
     fn counts(&self, extras: &RankExtras) -> bool {
         let is_real = self.at.is_none() && self.arms.is_none();
@@ -412,6 +423,9 @@ fn may_rank(
     }
     if request.at.is_some() || request.arms.is_some() {
         principal.may(Verb::RankAt, &market)?;
+    }
+    if request.attrs().any(|attr| attr.as_str() == COST) {
+        principal.may_see_cost()?;
     }
     Ok(())
 }

@@ -356,6 +356,14 @@ impl Engine {
         }
     }
 
+    /// Waits until the revision of this number is published.
+    ///
+    /// # Errors
+    /// `snapshot-behind` if it does not come in time.
+    pub async fn reached_revision(&self, revision: u64) -> Result<(), EngineError> {
+        self.published(Revision(revision)).await
+    }
+
     /// Waits until something newer than `snapshot` is published, after a lost race.
     pub(in crate::engine) async fn catch_up(&self, snapshot: &Snapshot) -> Result<(), EngineError> {
         self.published(snapshot.revision.next()).await

@@ -67,6 +67,7 @@ mod framing;
 pub mod gate;
 pub mod guard;
 mod head;
+mod house;
 pub mod json;
 pub mod lanes;
 pub mod limits;

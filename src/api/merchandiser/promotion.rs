@@ -143,9 +143,9 @@ pub struct PromotionAnswer {
     created_by: String,
     created_at: String,
     /// Store revision of its last change: its `ETag`.
-    #[serde(skip)]
-    #[schema(value_type = u64)]
-    revision: (),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = true)]
+    revision: Option<u64>,
 }
 
 /// What start and end meant when they were read; half-open, UTC.
@@ -350,7 +350,15 @@ impl PromotionAnswer {
             warnings: view.warnings.iter().map(Warning::of).collect(),
             created_by: promotion.created_by.clone(),
             created_at: promotion.created_at.to_string(),
-            revision: (),
+            revision: None,
+        }
+    }
+
+    /// What stands at a revision.
+    pub(crate) fn at(view: &PromotionView, revision: u64) -> Self {
+        Self {
+            revision: Some(revision),
+            ..Self::of(view)
         }
     }
 }

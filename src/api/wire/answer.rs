@@ -45,13 +45,13 @@ pub(crate) fn object<T: Serialize>(
     (tag, ok(&body())).into_response()
 }
 
-/// The answer to a change made now.
+/// The answer to a change made now. Where the object lies is told when it is new.
 pub(crate) fn written(answer: &StoredAnswer, revision: u64) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
     let mut headers = HeaderMap::new();
     headers.insert(ETAG, entity_tag(revision));
     let location = answer.location.as_deref().map(HeaderValue::from_str);
-    if let Some(Ok(location)) = location {
+    if let Some(Ok(location)) = location.filter(|_| status == StatusCode::CREATED) {
         headers.insert(LOCATION, location);
     }
     if status == StatusCode::NO_CONTENT {

@@ -7,13 +7,14 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::response::{IntoResponse, Response};
-use hyper::HeaderMap;
 use hyper::header::{HeaderValue, LINK};
+use hyper::{HeaderMap, Uri};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::wire::fields::Fields;
 use crate::api::wire::{answer, query, scalar};
+use crate::engine::browse::Listed;
 use crate::engine::error::EngineError;
 use crate::engine::seal::{open_cursor, seal_cursor};
 use crate::engine::start::Engine;
@@ -67,51 +68,74 @@ impl Window {
             cursor: fields.scalar("cursor", scalar::owned),
         }
     }
+
+    /// A page of what comes.
+    pub(crate) fn cut<T>(&self, mut items: impl Iterator<Item = T>) -> Listed<T> {
+        let on_page = items.by_ref().take(self.limit).collect();
+        Listed {
+            items: on_page,
+            has_more: items.next().is_some(),
+        }
+    }
 }
 
-/// A list as asked for: its path and query.
-#[derive(Clone, Copy, Debug)]
+/// A list as asked for.
+#[derive(Clone, Copy)]
 pub(crate) struct List<'a> {
-    /// The path as the caller sees it.
-    pub(crate) path: &'a str,
-    /// All members.
-    pub(crate) query: &'a Query,
+    engine: &'a Engine,
+    uri: &'a Uri,
+    query: &'a Query,
 }
 
-impl List<'_> {
+impl<'a> List<'a> {
+    /// The list at this path with these members.
+    pub(crate) fn new(engine: &'a Engine, uri: &'a Uri, query: &'a Query) -> Self {
+        Self { engine, uri, query }
+    }
+
     /// The key behind which the page begins; `None` at the beginning.
     ///
     /// # Errors
     /// `bad-cursor` if it was altered or belongs to another list.
-    pub(crate) fn after(self, engine: &Engine, window: &Window) -> Result<Option<String>, EngineError> {
+    pub(crate) fn after(self, window: &Window) -> Result<Option<String>, EngineError> {
         let Some(cursor) = &window.cursor else {
             return Ok(None);
         };
-        let sealed = open_cursor(&engine.snapshot().secrets.cursor, cursor);
+        let sealed = open_cursor(&self.engine.snapshot().secrets.cursor, cursor);
         let bytes = sealed.map_err(|_| EngineError::BadCursor)?;
         let key = bytes.strip_prefix(&*self.head()).ok_or(EngineError::BadCursor)?;
         let key = std::str::from_utf8(key).map_err(|_| EngineError::BadCursor)?;
         Ok(Some(key.to_owned()))
     }
 
+    /// The number of items before the page, for lists whose order no key tells.
+    ///
+    /// # Errors
+    /// As [`List::after`].
+    pub(crate) fn skipped(self, window: &Window) -> Result<usize, EngineError> {
+        match self.after(window)? {
+            Some(skipped) => skipped.parse().map_err(|_| EngineError::BadCursor),
+            None => Ok(0),
+        }
+    }
+
     /// The cursor behind `last`.
-    pub(crate) fn cursor(self, engine: &Engine, last: &str) -> String {
+    pub(crate) fn cursor(self, last: &str) -> String {
         let mut bytes = self.head();
         bytes.extend_from_slice(last.as_bytes());
-        seal_cursor(&engine.snapshot().secrets.cursor, &bytes)
+        seal_cursor(&self.engine.snapshot().secrets.cursor, &bytes)
     }
 
     /// Answers a page; `next` is the cursor behind it.
     pub(crate) fn answer<T: Serialize>(self, items: Vec<T>, next: Option<String>) -> Response {
-        let link = next.as_deref().and_then(|next| self.link(next));
         let listing = Listing {
             items,
             next_cursor: next,
         };
-        (link_header(link), answer::ok(&listing)).into_response()
+        self.answer_with(&listing, listing.next_cursor.as_deref())
     }
 
-    /// Answers a page with members before its items.
+    /// Answers a page that has more members than its items.
     pub(crate) fn answer_with(self, body: &impl Serialize, next: Option<&str>) -> Response {
         let link = next.and_then(|next| self.link(next));
         (link_header(link), answer::ok(body)).into_response()
@@ -123,7 +147,7 @@ impl List<'_> {
         let mut choices: Vec<_> = self.query.0.iter().filter(|(name, _)| is_choice(name)).collect();
         choices.sort_unstable();
         let mut hasher = DefaultHasher::new();
-        (self.path, choices).hash(&mut hasher);
+        (self.uri.path(), choices).hash(&mut hasher);
         [MARK, &hasher.finish().to_le_bytes()].concat()
     }
 
@@ -131,7 +155,7 @@ impl List<'_> {
         let others = self.query.0.iter().filter(|(name, _)| name != "cursor");
         let members = others.map(|(name, value)| format!("{}={}&", escaped(name), escaped(value)));
         let members: String = members.collect();
-        let link = format!("<{}?{members}cursor={next}>; rel=\"next\"", self.path);
+        let link = format!("<{}?{members}cursor={next}>; rel=\"next\"", self.uri.path());
         HeaderValue::try_from(link).ok()
     }
 }
@@ -167,16 +191,17 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_is_bound_to_what_chooses_the_items() {
-        let query = |pairs: &[(&str, &str)]| {
-            Query(pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())
+    fn a_page_says_whether_more_follow() {
+        let window = Window {
+            limit: 2,
+            cursor: None,
         };
-        let head = |path, pairs| List { path, query: &query(pairs) }.head();
-        let own = head("/v1/promotions", &[("market", "se"), ("q", "x"), ("limit", "2")]);
-        let same = [("cursor", "c1.x"), ("q", "x"), ("limit", "9"), ("market", "se")];
-        assert_eq!(own, head("/v1/promotions", &same));
-        assert_ne!(own, head("/v1/promotions", &[("market", "se")]));
-        assert_ne!(own, head("/v1/promotions", &[("market", "sex"), ("q", "")]));
-        assert_ne!(own, head("/v1/keys", &[("market", "se"), ("q", "x")]));
+        let cut = |n: u32| {
+            let page = window.cut(0..n);
+            (page.items.len(), page.last_if_more().copied())
+        };
+        assert_eq!(cut(0), (0, None));
+        assert_eq!(cut(2), (2, None));
+        assert_eq!(cut(3), (2, Some(1)));
     }
 }

@@ -2,15 +2,28 @@
 
 use serde_json::{Map, Value};
 
+use crate::api::wire::fields::Fields;
 use crate::domain::complaint::Fault;
 use crate::http::extract::Query;
 use crate::http::problem::Problem;
 
-/// The query as an object of texts, to be read field by field as a body is.
+/// Reads the query's members as fields, all complaints at once.
 ///
 /// # Errors
-/// `bad-query` for a member that is there twice.
-pub(crate) fn object(query: &Query) -> Result<Value, Problem> {
+/// `bad-query` for a member that is there twice; `invalid`.
+pub(crate) fn read<T>(
+    query: &Query,
+    read: impl FnOnce(&mut Fields<'_>) -> T,
+) -> Result<T, Problem> {
+    let object = object(query)?;
+    match Fields::gather(&object, read) {
+        (value, complaints) if complaints.is_empty() => Ok(value),
+        (_, complaints) => Err(Problem::invalid(&complaints)),
+    }
+}
+
+/// The query as an object of texts, to be read field by field as a body is.
+fn object(query: &Query) -> Result<Value, Problem> {
     let mut object = Map::new();
     for (name, value) in &query.0 {
         if object.insert(name.clone(), Value::String(value.clone())).is_some() {
