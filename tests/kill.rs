@@ -281,6 +281,12 @@ fn write_on(client: &Client, writer: u64, history: &mut History, seed: u64) {
         let Some(answer) = client.call("PATCH", &path, Some(&body), &headers) else {
             return;
         };
+        if answer.status == 429 {
+            // Refused before any work: the next number comes a little later.
+            history.open = None;
+            std::thread::sleep(Duration::from_millis(20));
+            continue;
+        }
         if answer.status != 200 {
             // Stopping servers may refuse; the write stays open and is repeated.
             assert!(

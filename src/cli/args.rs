@@ -134,8 +134,8 @@ pub(in crate::cli) struct Demo {
     #[arg(long, default_value_t = 7700)]
     pub(in crate::cli) port: u16,
     /// Variants of the sample shop
-    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(in crate::cli) variants: u32,
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(in crate::cli) variants: u64,
     /// Seed of the sample shop
     #[arg(long, default_value_t = 7)]
     pub(in crate::cli) seed: u64,
@@ -287,7 +287,7 @@ pub(in crate::cli) struct FeedFile {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Feed {
     #[command(flatten)]
-    pub(in crate::cli) feed: FeedFile,
+    pub(in crate::cli) file: FeedFile,
     /// Whether the feed is everything, or only changes
     #[arg(long, value_enum, default_value_t = FeedMode::Full)]
     pub(in crate::cli) mode: FeedMode,
@@ -310,8 +310,8 @@ pub(in crate::cli) struct Validate {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Generate {
     /// Number of variants
-    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    pub(in crate::cli) variants: u32,
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(in crate::cli) variants: u64,
     /// The same seed gives the same shop
     #[arg(long, default_value_t = 7)]
     pub(in crate::cli) seed: u64,

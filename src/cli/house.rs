@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,24 +9,23 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::access::key::{Doorkeeper, KeyDigest, KeyRefusal};
-use crate::access::principal::Principal;
 use crate::cli::output::{Failure, Outcome};
 use crate::cli::settings::{Settings, StoreKind};
 use crate::domain::time::Timestamp;
 use crate::engine::clock::Clock;
 use crate::engine::entropy::Entropy;
-use crate::engine::error::EngineError;
 use crate::engine::start::{Engine, Settings as EngineSettings, StartError as EngineStart};
 use crate::http::Settings as HttpSettings;
 use crate::http::accept::{Drained, serve};
-use crate::http::shell::{House, Parts as ShellParts, Shell};
+use crate::http::shell::{Parts as ShellParts, Shell};
 use crate::http::stop::Stop;
 use crate::record::json::RecordForms;
+use crate::store::backup::dir::DirBackups;
+use crate::store::disk::RealDisk;
 use crate::store::opened::Opened;
-use crate::store::seam::{Entropy as Random, NoBackups};
+use crate::store::seam::Entropy as Random;
 use crate::store::start::{Parts, Settings as StoreSettings, StartError};
-use crate::store::{Revision, StoreId, memory, start};
+use crate::store::{StoreId, memory, start};
 use crate::telemetry::metrics::Metrics;
 
 /// How long what is still running when the server has ended may take.
@@ -65,10 +63,18 @@ pub(in crate::cli) fn store_settings(settings: &Settings, path: &Path) -> StoreS
     }
 }
 
-/// What the store in a data directory is built upon.
-pub(in crate::cli) fn store_parts(settings: &StoreSettings, now: Timestamp) -> Parts {
-    let (backups, forms) = (Arc::new(NoBackups), Arc::new(RecordForms));
-    Parts::real(settings, backups, Dice::from_system(), forms, now)
+/// What the store in a data directory is built upon. Its backups lie inside unless the settings
+/// name a better place.
+pub(in crate::cli) fn store_parts(
+    settings: &Settings,
+    store: &StoreSettings,
+    now: Timestamp,
+) -> Parts {
+    let forms = Arc::new(RecordForms);
+    let backup_dir = settings.store.backup_dir.clone();
+    let backup_dir = backup_dir.unwrap_or_else(|| store.path.join("backups"));
+    let backups = DirBackups::new(Arc::new(RealDisk), backup_dir, forms.clone());
+    Parts::real(store, Arc::new(backups), Dice::from_system(), forms, now)
 }
 
 /// Opens the store that the settings name. Blocks until it is in memory.
@@ -79,7 +85,8 @@ pub(in crate::cli) fn open_store(settings: &Settings, now: Timestamp) -> Outcome
     match settings.store.read_kind()? {
         StoreKind::Embedded => {
             let own = store_settings(settings, &settings.store.path);
-            start::open(&own, &store_parts(&own, now)).map_err(|error| store_failure(&error))
+            start::open(&own, &store_parts(settings, &own, now))
+                .map_err(|error| store_failure(&error))
         }
         StoreKind::Memory => {
             let id = StoreId(Entropy::from_system().bytes());
@@ -145,7 +152,7 @@ impl Server {
         settings: &Settings,
         clock: Clock,
         stores: Opened,
-        first_key_file: &Path,
+        first_key_file: Option<&Path>,
     ) -> Outcome<(Self, Stop)> {
         let listen = settings.server.listen;
         let listener = TcpListener::bind(listen).await;
@@ -157,7 +164,7 @@ impl Server {
         }
         let own = EngineSettings {
             keep: Duration::from_mins(settings.snapshots.keep_min),
-            first_key_file: Some(first_key_file.to_path_buf()),
+            first_key_file: first_key_file.map(Path::to_path_buf),
             ..EngineSettings::default()
         };
         let entropy = Entropy::from_system();
@@ -166,11 +173,12 @@ impl Server {
         let engine = engine.await.map_err(|error| engine_failure(&error))?;
         let stop = Stop::new();
         let parts = ShellParts {
-            house: Arc::new(Residence(engine.clone())),
+            house: Arc::new(engine.clone()),
+            metrics: Arc::clone(engine.metrics()),
             settings: http_settings(settings),
             process,
         };
-        let shell = Arc::new(Shell::new(axum::Router::new(), parts));
+        let shell = Arc::new(Shell::new(crate::api::routes(engine.clone(), stop.clone()), parts));
         let jobs = tokio::spawn(engine.clone().run_jobs());
         Ok((
             Self {
@@ -207,30 +215,4 @@ fn http_settings(settings: &Settings) -> HttpSettings {
     own.trusted_proxies
         .clone_from(&settings.server.trusted_proxies);
     own
-}
-
-/// The engine as the shell sees it.
-struct Residence(Engine);
-
-impl Doorkeeper for Residence {
-    fn principal(&self, digest: &KeyDigest, now: Timestamp) -> Result<Arc<Principal>, KeyRefusal> {
-        self.0.principal(digest, now)
-    }
-}
-
-impl House for Residence {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-
-    fn revision(&self) -> Option<u64> {
-        Some(self.0.snapshot().revision.0)
-    }
-
-    fn reached(
-        &self,
-        revision: u64,
-    ) -> Pin<Box<dyn Future<Output = Result<(), EngineError>> + Send + '_>> {
-        Box::pin(self.0.published(Revision(revision)))
-    }
 }

@@ -22,15 +22,20 @@ mod output;
 mod page;
 mod serve;
 mod settings;
+mod stores;
 mod work;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::cli::args::{Cli, Command, Config};
+use crate::cli::args::{Cli, Command, Config, Export, Import};
 use crate::cli::client::Client;
 use crate::cli::output::{Failure, Outcome, finish, say};
+use crate::cli::stores::Stopped;
+use crate::engine::clock::Clock;
+use crate::store::backup::import::Over;
 
 /// Does what the command line says, and gives the code to end with.
 pub fn run() -> ExitCode {
@@ -43,6 +48,11 @@ fn obey(cli: &Cli) -> Outcome<()> {
     match &cli.command {
         Command::Serve(command) => serve::serve(cli, command),
         Command::Market(command) => operate::market(&client()?, format, command),
+        Command::Import(Import::Store {
+            file,
+            into,
+            replace,
+        }) => bring_in(cli, file, into, *replace),
         Command::Import(command) => feeds::import(&client()?, format, command),
         Command::Validate(command) => feeds::validate(&client()?, format, command),
         Command::Rank(command) => page::rank(&client()?, format, command),
@@ -50,7 +60,11 @@ fn obey(cli: &Cli) -> Outcome<()> {
         Command::Key(command) => operate::key(&client()?, format, command),
         Command::Status => operate::status(&client()?, format),
         Command::Limits => operate::limits(&client()?, format),
-        Command::Backup(command) if command.data.is_none() => operate::backup(&client()?, format),
+        Command::Backup(command) => match (&command.data, &command.into) {
+            (Some(data), Some(into)) => stopped(cli, data)?.back_up(format, into),
+            _ => operate::backup(&client()?, format),
+        },
+        Command::Export(Export::Store { file, data }) => stopped(cli, data)?.export(format, file),
         Command::Config(Config::Print) => settings::print(cli.config.as_deref(), format),
         Command::Config(Config::Check) => settings::check(cli.config.as_deref()),
         Command::Completions { shell } => {
@@ -62,4 +76,18 @@ fn obey(cli: &Cli) -> Outcome<()> {
         }
         _ => Err(Failure::failed("not wired")),
     }
+}
+
+fn stopped(cli: &Cli, data: &Path) -> Outcome<Stopped> {
+    Stopped::at(
+        &settings::load(cli.config.as_deref())?,
+        data,
+        Clock::real().now(),
+    )
+}
+
+fn bring_in(cli: &Cli, file: &Path, into: &Path, replace: bool) -> Outcome<()> {
+    let settings = settings::load(cli.config.as_deref())?;
+    let over = if replace { Over::Store } else { Over::Nothing };
+    Stopped::to_be(&settings, into, Clock::real().now()).import(cli.format, file, over)
 }

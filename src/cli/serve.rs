@@ -68,8 +68,8 @@ fn check_reach(settings: &Settings, allow_plaintext: bool) -> Outcome<()> {
 
 async fn run(settings: &Settings, clock: Clock, stores: Opened) -> Outcome<()> {
     let key_file = settings.store.path.join(FIRST_KEY_FILE);
-    let (server, stop) = Server::raise(settings, clock, stores, &key_file).await?;
-    end_on_signals(&stop)?;
+    let (server, stop) = Server::raise(settings, clock, stores, Some(&key_file)).await?;
+    tokio::spawn(end_on_signals(Signals::hear()?, stop.clone()));
     hand_out_first_key(&server.engine, &key_file).await?;
     say(&format!(
         "endcap {} listens on http://{}",
@@ -81,32 +81,38 @@ async fn run(settings: &Settings, clock: Clock, stores: Opened) -> Outcome<()> {
     Ok(())
 }
 
-/// The first SIGTERM or SIGINT begins to end, the second ends at once: all that was acknowledged is
-/// on disk either way.
-///
-/// # Errors
-/// If the system lets nobody listen for signals.
-pub(in crate::cli) fn end_on_signals(stop: &Stop) -> Outcome<()> {
-    let hear = |kind| signal(kind).context("signals cannot be heard");
-    let (mut terminate, mut interrupt) = (
-        hear(SignalKind::terminate())?,
-        hear(SignalKind::interrupt())?,
-    );
-    let stop = stop.clone();
-    tokio::spawn(async move {
-        either(&mut terminate, &mut interrupt).await;
-        stop.begin();
-        either(&mut terminate, &mut interrupt).await;
-        std::process::exit(1);
-    });
-    Ok(())
+/// SIGTERM and SIGINT of this process.
+pub(in crate::cli) struct Signals(Signal, Signal);
+
+impl Signals {
+    /// From here on they no longer end the process by themselves.
+    ///
+    /// # Errors
+    /// If the system lets nobody listen for signals.
+    pub(in crate::cli) fn hear() -> Outcome<Self> {
+        let hear = |kind| signal(kind).context("signals cannot be heard");
+        Ok(Self(
+            hear(SignalKind::terminate())?,
+            hear(SignalKind::interrupt())?,
+        ))
+    }
+
+    /// Waits for the next one.
+    pub(in crate::cli) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.0.recv() => {}
+            _ = self.1.recv() => {}
+        }
+    }
 }
 
-async fn either(one: &mut Signal, other: &mut Signal) {
-    tokio::select! {
-        _ = one.recv() => {}
-        _ = other.recv() => {}
-    }
+/// The first signal begins to end, the second ends at once: all that was acknowledged is on disk
+/// either way.
+async fn end_on_signals(mut signals: Signals, stop: Stop) {
+    signals.next().await;
+    stop.begin();
+    signals.next().await;
+    std::process::exit(1);
 }
 
 /// Makes the operator key of a store that has none. A store that takes no writes is served all the
@@ -136,9 +142,11 @@ async fn hand_out_first_key(engine: &Engine, path: &Path) -> Outcome<()> {
     };
     credential::fill(file, path, key.expose())?;
     // The key itself goes to people, never into a log.
-    let shown = match std::io::stderr().is_terminal() {
-        true => format!(": {}", key.expose()),
-        false => String::new(),
+    let is_seen = std::io::stderr().is_terminal();
+    let shown = if is_seen {
+        format!(": {}", key.expose())
+    } else {
+        String::new()
     };
     note(&format!(
         "the first operator key, good for a day, is in {}{shown}",

@@ -24,6 +24,7 @@ use crate::http::guard::{Guard, Times};
 use crate::http::link::Link;
 use crate::http::shell::Shell;
 use crate::http::stop::Stop;
+use crate::telemetry::series::Holding;
 
 /// hyper's read buffer: the longest head that passes the guard, and then some.
 const BUFFER_BYTES_MAX: usize = 64 << 10;
@@ -173,35 +174,36 @@ impl Door {
         let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                counts.accepts_failed.add();
+                counts.accept_failures.inc();
                 tracing::warn!(%error, "no connection could be accepted");
                 sleep(self.accepting.pause).await;
                 return None;
             }
         };
         let peer = peer.ip().to_canonical();
-        let per_address_max = match self.shell.settings().trusted_proxies.contains(&peer) {
-            true => usize::MAX,
-            false => self.accepting.connections_per_address_max,
+        let per_address_max = if self.shell.settings().trusted_proxies.contains(&peer) {
+            usize::MAX
+        } else {
+            self.accepting.connections_per_address_max
         };
-        let n_open = usize::try_from(counts.connections_open.get()).unwrap_or(usize::MAX);
+        let n_open = usize::try_from(counts.connections.get()).unwrap_or(0);
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         let here = present.entry(peer).or_insert(0);
         if self.accepting.connections_max <= n_open || per_address_max <= *here {
             if *here == 0 {
                 present.remove(&peer);
             }
-            counts.connections_refused.add();
+            counts.too_many_connections.inc();
             return None;
         }
         *here += 1;
-        counts.connections_open.add();
         // Answers are written whole, so waiting for more to fill a packet only delays them.
         let _ = socket.set_nodelay(true);
+        let (present, open) = (Arc::clone(&self.present), counts.connections.hold());
         let entered = Entered {
             peer,
-            shell: Arc::clone(&self.shell),
-            present: Arc::clone(&self.present),
+            present,
+            _open: open,
         };
         Some((socket, entered))
     }
@@ -210,13 +212,12 @@ impl Door {
 /// A connection's place, until it is dropped.
 struct Entered {
     peer: IpAddr,
-    shell: Arc<Shell>,
     present: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    _open: Holding,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        self.shell.counts().connections_open.take();
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(here) = present.get_mut(&self.peer) {
             *here -= 1;

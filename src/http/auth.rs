@@ -50,7 +50,7 @@ pub(in crate::http) fn identify(
     let presented = presented(audience, parts)?;
     let (Presented::Header(text) | Presented::Address(text)) = &presented;
     if let Some(wait) = shell.limits.barred_for(address, shell.nanos()) {
-        shell.counts.rate_limited.add();
+        shell.counts.rate_limited.inc();
         let problem = Problem::new(Code::RateLimited, "too many wrong keys from this address");
         return Err(problem.retry_after_s(wait.as_secs() + 1));
     }
@@ -58,7 +58,7 @@ pub(in crate::http) fn identify(
         .house
         .principal(&KeyDigest::of(text), shell.house.now());
     let principal = known.map_err(|refusal| {
-        shell.counts.keys_refused.add();
+        shell.counts.wrong_key.inc();
         shell.limits.failed(address, shell.nanos());
         match refusal {
             KeyRefusal::Unknown => Problem::new(Code::KeyUnknown, refusal.to_string()),

@@ -177,10 +177,10 @@ impl Upload {
     ///
     /// # Errors
     /// What [`BodyFault`] stands for; `overloaded` if there is no room for more bodies.
-    pub(in crate::http) async fn collect<'a>(
+    pub(in crate::http) async fn collect(
         mut self,
-        room: &'a BodyRoom,
-    ) -> Result<(Bytes, Held<'a>), Problem> {
+        room: &BodyRoom,
+    ) -> Result<(Bytes, Held<'_>), Problem> {
         let mut held = room.hold();
         let Some(first) = self.next().await? else {
             return Ok((Bytes::new(), held));
@@ -321,10 +321,12 @@ impl Stream for Arriving {
 fn fault_of(error: &axum::Error) -> BodyFault {
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
-        let read = inner.downcast_ref::<io::Error>();
+        let read = inner
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
         if read
-            .and_then(io::Error::get_ref)
-            .is_some_and(|fault| fault.is::<Unreadable>())
+            .and_then(|fault| fault.downcast_ref::<Unreadable>())
+            .is_some()
         {
             return BodyFault::Unreadable;
         }

@@ -20,7 +20,7 @@ pub(in crate::http) fn choose_coding(headers: &mut HeaderMap) -> Result<(), Prob
     }
     let chosen = chosen(headers);
     match chosen {
-        Some(coding) if coding == "identity" => {
+        Some("identity") => {
             headers.remove(header::ACCEPT_ENCODING);
             Ok(())
         }
@@ -79,8 +79,8 @@ fn weight(headers: &HeaderMap, coding: &str) -> Option<u32> {
 fn thousandths(text: &str) -> u32 {
     let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
     let digits = rest.bytes().chain(std::iter::repeat(b'0')).take(3);
-    let digits = digits.map(|byte| char::from(byte).to_digit(10));
-    let fraction = digits.fold(Some(0), |sum, digit| Some(sum? * 10 + digit?));
+    let mut digits = digits.map(|byte| char::from(byte).to_digit(10));
+    let fraction = digits.try_fold(0, |sum, digit| Some(sum * 10 + digit?));
     match (whole, fraction) {
         ("0", Some(fraction)) => fraction,
         ("1", Some(0)) => 1_000,

@@ -1,57 +1,57 @@
-//! What the shell counts about itself, for whoever shows metrics.
+//! What the shell counts: handles that are found once, so that counting looks nothing up.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::series::{Answers, Counter, Gauge};
 
-/// A number that only grows, or that goes up and down.
-#[derive(Debug, Default)]
-pub struct Count(AtomicU64);
+/// Name under which answers are counted that no route gave.
+const NO_ROUTE: &str = "none";
 
-impl Count {
-    /// How much it is.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// One more.
-    pub(in crate::http) fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// One less.
-    pub(in crate::http) fn take(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Counts of one process since its start, but for `connections_open`.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// Connections now open.
-    pub connections_open: Count,
-    /// Connections closed as soon as they were accepted, being too many.
-    pub connections_refused: Count,
+/// Handles into the process's metrics.
+#[derive(Clone, Debug)]
+pub(in crate::http) struct Counts {
+    metrics: Metrics,
+    /// Open connections.
+    pub(in crate::http) connections: Gauge,
     /// Times that accepting failed, for example for want of descriptors.
-    pub accepts_failed: Count,
-    /// Requests that could not be read.
-    pub requests_unreadable: Count,
+    pub(in crate::http) accept_failures: Counter,
     /// Handlers that panicked.
-    pub panics: Count,
+    pub(in crate::http) panics: Counter,
+    /// Connections closed as soon as they were accepted, being too many.
+    pub(in crate::http) too_many_connections: Counter,
+    /// Requests that could not be read.
+    pub(in crate::http) unreadable: Counter,
     /// Requests refused because too many were waiting.
-    pub shed: Count,
-    /// Requests whose deadline passed.
-    pub late: Count,
+    pub(in crate::http) overloaded: Counter,
+    /// Requests whose time was over.
+    pub(in crate::http) late: Counter,
     /// Requests refused by a rate limit.
-    pub rate_limited: Count,
+    pub(in crate::http) rate_limited: Counter,
     /// Requests with a key that opens nothing.
-    pub keys_refused: Count,
-    /// Answers by the first digit of their status, from 1xx to 5xx.
-    pub answers: [Count; 5],
+    pub(in crate::http) wrong_key: Counter,
+    /// Answers that no route gave.
+    pub(in crate::http) no_route: Answers,
 }
 
 impl Counts {
-    /// Counts one answer.
-    pub(in crate::http) fn answered(&self, status: u16) {
-        let class = usize::from(status / 100).clamp(1, 5) - 1;
-        self.answers[class].add();
+    /// Handles into `metrics`.
+    pub(in crate::http) fn of(metrics: &Metrics) -> Self {
+        Self {
+            connections: metrics.connections.clone(),
+            accept_failures: metrics.accept_failures.clone(),
+            panics: metrics.panics_caught.clone(),
+            too_many_connections: metrics.refused("too-many-connections"),
+            unreadable: metrics.refused("unreadable"),
+            overloaded: metrics.refused("overloaded"),
+            late: metrics.refused("deadline"),
+            rate_limited: metrics.refused("rate-limited"),
+            wrong_key: metrics.refused("wrong-key"),
+            no_route: metrics.route(NO_ROUTE),
+            metrics: metrics.clone(),
+        }
+    }
+
+    /// The answers of a route, named by the pattern of its path.
+    pub(in crate::http) fn route(&self, pattern: &str) -> Answers {
+        self.metrics.route(pattern)
     }
 }

@@ -255,9 +255,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
                 return Poll::Pending;
             }
             let before = out.filled().len();
-            let read = match this.held.is_empty() {
-                true => this.poll_direct(cx, out),
-                false => this.poll_held(cx),
+            let read = if this.held.is_empty() {
+                this.poll_direct(cx, out)
+            } else {
+                this.poll_held(cx)
             };
             match read {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),

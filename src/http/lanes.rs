@@ -132,7 +132,7 @@ impl Lane {
         if let Ok(permit) = self.permits.try_acquire() {
             return Ok(permit);
         }
-        let place = self.queue_up().inspect_err(|_| counts.shed.add())?;
+        let place = self.queue_up().inspect_err(|_| counts.overloaded.inc())?;
         let turn = self.permits.acquire();
         let permit = match deadline {
             Some(at) => timeout_at(at, turn).await.map_err(|_| late(counts))?,
@@ -173,7 +173,7 @@ pub(in crate::http) fn overloaded() -> Problem {
 
 /// It took too long.
 pub(in crate::http) fn late(counts: &Counts) -> Problem {
-    counts.late.add();
+    counts.late.inc();
     Problem::new(Code::Deadline, "the time for this request is over")
 }
 
@@ -184,6 +184,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
+    use crate::telemetry::metrics::Metrics;
 
     fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(Waker::noop()))
@@ -198,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_lane_lets_in_queues_and_refuses_in_order() {
-        let counts = Counts::default();
+        let counts = Counts::of(&Metrics::default());
         let lane = Lane::new(Width {
             permits: 1,
             queue: 2,
@@ -216,7 +217,7 @@ mod tests {
             code(poll(pin!(lane.enter(None, &counts)))),
             Some(Code::Overloaded)
         );
-        assert_eq!(counts.shed.get(), 1);
+        assert_eq!(counts.overloaded.get(), 1);
         drop(at_work);
         assert!(poll(third.as_mut()).is_pending(), "the second came first");
         let Poll::Ready(Ok(at_work)) = poll(second.as_mut()) else {
@@ -229,7 +230,7 @@ mod tests {
 
     #[test]
     fn whoever_gives_up_leaves_the_queue() {
-        let counts = Counts::default();
+        let counts = Counts::of(&Metrics::default());
         let lane = Lane::new(Width {
             permits: 1,
             queue: 1,
@@ -249,7 +250,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_deadline_in_the_queue_is_refused_without_work() {
-        let counts = Counts::default();
+        let counts = Counts::of(&Metrics::default());
         let lane = Lane::new(Width {
             permits: 1,
             queue: 1,

@@ -13,8 +13,8 @@ use hyper::{Method, Uri};
 
 use crate::access::principal::Actor;
 use crate::domain::id::RequestId;
-use crate::http::gate::Passage;
 use crate::http::lanes::Class;
+use crate::http::passing::Passage;
 use crate::http::problem::code::Code;
 
 /// Most characters of a path that matches no pattern.

@@ -11,8 +11,9 @@
 //!   nobody holds a connection for ever; `link` is what a connection and its requests share
 //! - [`shell`]: what stands around every request: its name, its panic, its line in the log, its
 //!   problem document; [`Shell`](shell::Shell) is what is served
-//! - [`gate`]: what stands before every handler; a [`Route`](gate::Route) says what it takes
-//! - [`lanes`], [`limits`], `auth`, [`body`], `cors`: the gate's parts
+//! - [`gate`]: a [`Route`](gate::Route) stands before every handler and says what it takes;
+//!   `passing` does with a request what the route says
+//! - [`lanes`], [`limits`], `auth`, [`body`], `cors`: what it takes for that
 //! - [`extract`], [`json`]: what handlers take out of a request
 //! - [`problem`]: the one table from error to status and code, and a page for each code
 //!
@@ -25,7 +26,7 @@
 //!     .route("/v1/markets/{market}/rank", get(rank_get).post(rank).route_layer(Route::rank()))
 //!     .route("/v1/promotions", get(list).post(create).route_layer(Route::desk()))
 //!     .route("/health/live", get(live).route_layer(Route::open()));
-//! let shell = Arc::new(Shell::new(routes, Parts { house, settings, process }));
+//! let shell = Arc::new(Shell::new(routes, Parts { house, metrics, settings, process }));
 //! let drained = accept::serve(listener, shell, stop).await;
 //!
 //! async fn create(caller: Caller, key: IdempotencyKey, Raw(body): Raw) -> Result<Response, Problem> {
@@ -61,7 +62,7 @@ mod auth;
 pub mod body;
 mod coding;
 mod cors;
-pub mod counts;
+mod counts;
 pub mod extract;
 mod framing;
 pub mod gate;
@@ -73,6 +74,8 @@ pub mod lanes;
 pub mod limits;
 mod link;
 mod log;
+mod panic;
+mod passing;
 pub mod problem;
 mod request_id;
 pub mod shell;

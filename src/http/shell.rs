@@ -2,12 +2,10 @@
 //! the access log, and the document of its problem.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Instant;
 
 use axum::Router;
@@ -31,20 +29,24 @@ use crate::http::body::BodyRoom;
 use crate::http::coding::choose_coding;
 use crate::http::cors;
 use crate::http::counts::Counts;
-use crate::http::gate::Passage;
 use crate::http::guard::REFUSED;
 use crate::http::head::{HEADER_BYTES_MAX, HEADERS_MAX, URI_BYTES_MAX, Unreadable};
 use crate::http::lanes::Lanes;
 use crate::http::limits::{Limits, Nanos};
 use crate::http::link::{Link, Offered};
 use crate::http::log::{self, Line};
+use crate::http::panic::caught;
+use crate::http::passing::Passage;
 use crate::http::problem::code::Code;
 use crate::http::problem::{Problem, pages};
 use crate::http::request_id::RequestIds;
 use crate::http::target::is_plain_path;
+use crate::telemetry::metrics::Metrics;
 
 /// Smallest answer that is worth packing.
 const PACKED_BYTES_MIN: u64 = 1_024;
+
+const DOCUMENT: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REVISION: HeaderName = HeaderName::from_static("x-endcap-revision");
@@ -71,6 +73,8 @@ pub trait House: Doorkeeper {
 pub struct Parts {
     /// The house behind it.
     pub house: Arc<dyn House>,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
     /// Bounds and times.
     pub settings: Settings,
     /// A random number that tells the request ids of this process from others'.
@@ -84,7 +88,7 @@ pub(in crate::http) struct Shared {
     pub(in crate::http) lanes: Lanes,
     pub(in crate::http) limits: Limits,
     pub(in crate::http) room: BodyRoom,
-    pub(in crate::http) counts: Arc<Counts>,
+    pub(in crate::http) counts: Counts,
     ids: RequestIds,
     started: Instant,
 }
@@ -119,7 +123,7 @@ impl Shell {
             lanes: Lanes::new(settings.widths),
             limits: Limits::new(settings.buckets_max),
             room: BodyRoom::new(settings.bodies_bytes_max),
-            counts: Arc::default(),
+            counts: Counts::of(&parts.metrics),
             ids: RequestIds::new(parts.process),
             started: Instant::now(),
             settings,
@@ -131,9 +135,9 @@ impl Shell {
         }
     }
 
-    /// What it has counted.
-    pub fn counts(&self) -> Arc<Counts> {
-        Arc::clone(&self.shared.counts)
+    /// What it counts.
+    pub(in crate::http) fn counts(&self) -> &Counts {
+        &self.shared.counts
     }
 
     /// Bounds and times.
@@ -162,9 +166,12 @@ impl Shell {
             .fault()
             .filter(|_| request.method().as_str() == REFUSED);
         let is_http_2 = request.version() == Version::HTTP_2;
-        let request = request.map(|body| match body.is_end_stream() {
-            true => Body::empty(),
-            false => Body::new(body),
+        let request = request.map(|body| {
+            if body.is_end_stream() {
+                Body::empty()
+            } else {
+                Body::new(body)
+            }
         });
         let asked = Asked {
             id,
@@ -181,6 +188,9 @@ impl Shell {
             response.headers_mut().remove(header::CONNECTION);
         }
         let passage = response.extensions_mut().remove::<Passage>();
+        let of_route = passage.as_ref().map(|passage| &passage.answers);
+        let answers = of_route.unwrap_or(&self.shared.counts.no_route);
+        answers.answered(response.status().as_u16());
         log::access(&Line {
             id,
             method: &method,
@@ -195,7 +205,7 @@ impl Shell {
     }
 
     fn unreadable(&self, fault: Unreadable) -> Response {
-        self.shared.counts.requests_unreadable.add();
+        self.shared.counts.unreadable.inc();
         fault.problem().into_response()
     }
 
@@ -204,18 +214,12 @@ impl Shell {
         if let Err(problem) = check_head(&request) {
             return problem.into_response();
         }
-        match choose_coding(request.headers_mut()) {
-            Ok(()) => {}
-            Err(problem) => return problem.into_response(),
+        if let Err(problem) = choose_coding(request.headers_mut()) {
+            return problem.into_response();
         }
         request.extensions_mut().insert(asked);
-        match caught(self.route(request)).await {
-            Ok(response) => response,
-            Err(message) => {
-                self.shared.counts.panics.add();
-                Problem::internal(format!("a handler panicked: {message}")).into_response()
-            }
-        }
+        let answered = caught(self.route(request), &self.shared.counts).await;
+        answered.unwrap_or_else(IntoResponse::into_response)
     }
 
     async fn route(&self, request: Request<Body>) -> Response {
@@ -251,14 +255,12 @@ impl Shell {
             }
             let document = problem.document(instance, &id);
             let headers = response.headers_mut();
-            const DOCUMENT: HeaderValue = HeaderValue::from_static("application/problem+json");
             headers.insert(header::CONTENT_TYPE, DOCUMENT);
             headers.insert(header::CONTENT_LENGTH, document.len().into());
             if *method != Method::HEAD {
                 *response.body_mut() = document.into();
             }
         }
-        self.shared.counts.answered(response.status().as_u16());
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::try_from(id) {
             headers.insert(REQUEST_ID, id);
@@ -328,22 +330,4 @@ where
         Ok(response) => response,
         Err(never) => match never {},
     }
-}
-
-/// The future's value, or what it said when it panicked.
-async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
-        match polled {
-            Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(said) => {
-                let text = said.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                let text = text.or_else(|| said.downcast_ref::<String>().cloned());
-                Poll::Ready(Err(text.unwrap_or_else(|| "without a word".to_owned())))
-            }
-        }
-    })
-    .await
 }

@@ -114,7 +114,7 @@ async fn bad_chunks_end_the_body_and_the_connection() {
     let mut raw = server.connect().await;
     raw.send(format!("{head}3\r\nabc\r\n")).await;
     server
-        .until(|server| server.counts.connections_open.get() == 1)
+        .until(|server| server.metrics.connections.get() == 1)
         .await;
     raw.send("oops\r\n").await;
     assert_eq!(raw.answer().await.code(), (400, "bad-header".to_owned()));

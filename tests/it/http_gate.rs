@@ -359,6 +359,33 @@ async fn unknown_paths_and_methods_have_documents() {
 }
 
 #[tokio::test]
+async fn answers_are_counted_by_route_and_status() {
+    let server = Server::plain().await;
+    for (method, path) in [
+        ("GET", "/open/a"),
+        ("GET", "/open/b"),
+        ("PUT", "/open/a"),
+        ("GET", "/no"),
+    ] {
+        server.ask(request(method, path, "", "")).await;
+    }
+    server.ask("GET /who HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    server.ask(request("GET", "/panic", "", "")).await;
+    server.ask("oops\r\n\r\n").await;
+    for (pattern, status, n) in [
+        ("/open/{name}", 200, 2),
+        ("/who", 401, 1),
+        ("/panic", 500, 1),
+        ("none", 404, 1),
+        ("none", 405, 1),
+        ("none", 400, 1),
+    ] {
+        assert_eq!(server.answered(pattern, status), n, "{pattern} {status}");
+    }
+    assert_eq!(server.refused("unreadable"), 1);
+}
+
+#[tokio::test]
 async fn head_is_get_without_a_body() {
     let server = Server::plain().await;
     let mut raw = server.connect().await;

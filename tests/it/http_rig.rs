@@ -21,12 +21,12 @@ use endcap::engine::error::EngineError;
 use endcap::http::Settings;
 use endcap::http::accept::{Drained, serve};
 use endcap::http::body::Upload;
-use endcap::http::counts::Counts;
 use endcap::http::extract::{Caller, Json, Raw};
 use endcap::http::gate::Route;
 use endcap::http::problem::Problem;
 use endcap::http::shell::{House, Parts, Shell};
 use endcap::http::stop::Stop;
+use endcap::telemetry::metrics::Metrics;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -131,7 +131,7 @@ pub(crate) struct Bell {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) stop: Stop,
-    pub(crate) counts: Arc<Counts>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) bell: Bell,
     pub(crate) serving: JoinHandle<Drained>,
 }
@@ -160,24 +160,22 @@ impl Server {
             rung: Arc::new(Semaphore::new(0)),
             waiting: Arc::default(),
         };
-        let house = Arc::new(TestHouse::new());
-        let shell = Shell::new(
-            routes(&bell),
-            Parts {
-                house,
-                settings,
-                process: 1,
-            },
-        );
+        let metrics = Arc::new(Metrics::default());
+        let parts = Parts {
+            house: Arc::new(TestHouse::new()),
+            metrics: Arc::clone(&metrics),
+            settings,
+            process: 1,
+        };
+        let shell = Shell::new(routes(&bell), parts);
         let (shell, stop) = (Arc::new(shell), Stop::new());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let counts = shell.counts();
         let serving = tokio::spawn(serve(listener, shell, stop.clone()));
         Self {
             address,
             stop,
-            counts,
+            metrics,
             bell,
             serving,
         }
@@ -201,6 +199,18 @@ impl Server {
         let mut raw = self.connect().await;
         raw.send(bytes).await;
         raw.answer().await
+    }
+
+    /// Requests refused for a reason so far.
+    pub(crate) fn refused(&self, reason: &'static str) -> u64 {
+        self.metrics.refused(reason).get()
+    }
+
+    /// Answers of a route with a status so far.
+    pub(crate) fn answered(&self, pattern: &str, status: u16) -> u64 {
+        let counted = self.metrics.route(pattern).counted();
+        let found = counted.iter().find(|(name, _)| *name == status.to_string());
+        found.map_or(0, |(_, n)| *n)
     }
 
     /// Waits until `condition` holds.

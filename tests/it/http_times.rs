@@ -95,10 +95,10 @@ async fn an_answer_that_nobody_takes_is_ended() {
     let mut raw = server.connect().await;
     raw.send(request("GET", "/large", "", "")).await;
     server
-        .until(|server| server.counts.answers[1].get() == 1)
+        .until(|server| server.answered("/large", 200) == 1)
         .await;
     server
-        .until(|server| server.counts.connections_open.get() == 0)
+        .until(|server| server.metrics.connections.get() == 0)
         .await;
     assert!(raw.ended().await.len() < 64 << 20);
 }

@@ -1,8 +1,16 @@
 //! Whole rooms and whole servers, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-mod app;
+mod backup;
 mod conformance;
+mod datasets;
+mod http_framing;
+mod http_gate;
+mod http_h2;
+mod http_load;
+mod http_rig;
+mod http_times;
+mod model;
+mod restore;
 mod rig;
 mod sim_disk;
-mod storefront;

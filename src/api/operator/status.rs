@@ -163,8 +163,8 @@ impl StatusBody {
     fn of(status: Status) -> Self {
         let (pages, items) = status.pages;
         let [config, trade] = [status.config, status.trade].map(|space| StoreBody {
-            revision: space.revision.0,
-            index_lag: space.lag(),
+            revision: space.revision,
+            index_lag: space.index_lag,
             free_bytes: space.free_bytes,
             repairs: space.repairs,
         });

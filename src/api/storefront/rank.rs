@@ -47,7 +47,9 @@ async fn rank(
     Path(market): Path<String>,
     Json(body): Json,
 ) -> Result<Response, Problem> {
-    page(&engine, &caller, &market, &body).await.map(|(page, _)| page)
+    page(&engine, &caller, &market, &body)
+        .await
+        .map(|(page, _)| page)
 }
 
 /// Rank a page, by query
@@ -102,7 +104,10 @@ async fn page(
     if is_personal {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
-    Ok(((headers, answer::bytes(StatusCode::OK, json)).into_response(), is_personal))
+    Ok((
+        (headers, answer::bytes(StatusCode::OK, json)).into_response(),
+        is_personal,
+    ))
 }
 
 /// Whether somebody else may not get the same answer from a cache.

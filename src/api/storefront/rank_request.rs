@@ -20,8 +20,8 @@ use crate::predicate::written::WrittenRule;
 use crate::ranking::query::GroupBy;
 
 const LIMIT_DEFAULT: u32 = 60;
-const LIMIT_MAX: u32 = 600;
-const OFFSET_MAX: u32 = 10_000;
+pub(crate) const LIMIT_MAX: u32 = 600;
+pub(crate) const OFFSET_MAX: u32 = 10_000;
 const Q_CHARS_MAX: usize = 200;
 const CLASSES_MAX: usize = 16;
 const CANDIDATES_MAX: usize = 10_000;

@@ -210,8 +210,13 @@ impl fmt::Debug for Problem {
 /// When to come back, where the code alone says so.
 fn retry_after_s(code: Code) -> Option<u64> {
     match code {
-        Code::Overloaded | Code::Deadline | Code::OutcomeUnknown | Code::SnapshotBehind => Some(1),
-        Code::NotReady | Code::RateLimited | Code::LoginThrottled => Some(1),
+        Code::Overloaded
+        | Code::Deadline
+        | Code::OutcomeUnknown
+        | Code::SnapshotBehind
+        | Code::NotReady
+        | Code::RateLimited
+        | Code::LoginThrottled => Some(1),
         Code::StoreUnavailable => Some(5),
         Code::StorageFull | Code::EventLogFull => Some(30),
         _ => None,

@@ -91,59 +91,59 @@ mod tests {
 
     /// The document's members beside those that every problem has.
     #[track_caller]
-    fn check(error: EngineError, status: u16, code: &str, members: Value) {
+    fn check(error: EngineError, status: u16, code: &str, members: &Value) {
         let problem = Problem::from(error);
         let document: Value = serde_json::from_slice(&problem.document(None, "req_1")).unwrap();
         let Value::Object(mut own) = document else {
             unreachable!("a document is an object")
         };
-        let common = ["type", "title", "status", "code", "detail", "request_id"];
-        for name in common {
+        for name in ["type", "title", "status", "code", "detail", "request_id"] {
             assert!(own.remove(name).is_some(), "{name}");
         }
         assert_eq!(
             (problem.code().status(), problem.code().as_str()),
             (status, code)
         );
-        assert_eq!(Value::Object(own), members, "{code}");
+        assert_eq!(&Value::Object(own), members, "{code}");
+    }
+
+    fn se() -> MarketId {
+        MarketId::parse("se").unwrap()
     }
 
     #[test]
-    fn every_refusal_has_status_code_and_members() {
-        let se = MarketId::parse("se").unwrap();
-        let import = ImportId([0; 16]);
-        let named = "imp_00000000000000000000000000";
-        let row = RowError {
-            row: 7,
-            column: "price".to_owned(),
-            value: "1,x".to_owned(),
-            code: "bad-format".to_owned(),
-            message: "expected money".to_owned(),
-        };
-        let none = || json!({});
-        let required = vec![Fault::Required.at("/name")];
-        let errors = json!({ "errors": [{ "pointer": "/name", "code": "required", "message": "is required" }] });
-        check(EngineError::Invalid(required), 422, "invalid", errors);
+    fn refusals_of_a_caller_or_its_input() {
+        let errors = json!({ "errors": [
+            { "pointer": "/name", "code": "required", "message": "is required" },
+        ] });
+        check(
+            EngineError::Invalid(vec![Fault::Required.at("/name")]),
+            422,
+            "invalid",
+            &errors,
+        );
         let needs = json!({ "needs": "operator" });
         check(
             EngineError::NotPermitted { needs: "operator" },
             403,
             "not-permitted",
-            needs,
+            &needs,
         );
-        check(
-            EngineError::MarketForbidden { market: se.clone() },
-            403,
-            "market-forbidden",
-            none(),
-        );
+        let forbidden = EngineError::MarketForbidden { market: se() };
+        check(forbidden, 403, "market-forbidden", &json!({}));
         let missing = EngineError::NotFound {
             what: "promotion",
             id: "prm_1".to_owned(),
         };
-        check(missing, 404, "not-found", json!({ "what": "promotion" }));
+        check(missing, 404, "not-found", &json!({ "what": "promotion" }));
+        let large = EngineError::BodyTooLarge { limit_bytes: 9 };
+        check(large, 413, "body-too-large", &json!({ "limit_bytes": 9 }));
+    }
+
+    #[test]
+    fn refusals_by_the_state_of_things() {
         let full = EngineError::MarketFull {
-            market: se,
+            market: se(),
             limit: 100,
             first_full: Timestamp(0),
             free_from: Timestamp(1_000),
@@ -153,17 +153,18 @@ mod tests {
             "market": "se", "limit": 100, "first_full": "1970-01-01T00:00:00.000Z",
             "free_from": "1970-01-01T00:00:01.000Z", "promotions": ["prm_1"],
         });
-        check(full, 409, "market-full", members);
+        check(full, 409, "market-full", &members);
+        let limit = json!({ "limit": 200 });
         check(
             EngineError::LimitReached { limit: 200 },
             409,
             "limit-reached",
-            json!({ "limit": 200 }),
+            &limit,
         );
         let taken = EngineError::NameTaken {
             id: "prm_1".to_owned(),
         };
-        check(taken, 409, "name-taken", json!({ "id": "prm_1" }));
+        check(taken, 409, "name-taken", &json!({ "id": "prm_1" }));
         let state = EngineError::WrongState {
             state: "ended",
             allowed: vec!["active"],
@@ -172,28 +173,40 @@ mod tests {
             state,
             409,
             "wrong-state",
-            json!({ "state": "ended", "allowed": ["active"] }),
+            &json!({ "state": "ended", "allowed": ["active"] }),
         );
+        let used = EngineError::InUse {
+            by: "orders".to_owned(),
+        };
+        check(used, 409, "in-use", &json!({ "by": "orders" }));
+        let stale = EngineError::StaleRevision { current: 18_342 };
         check(
-            EngineError::InUse {
-                by: "orders".to_owned(),
-            },
-            409,
-            "in-use",
-            json!({ "by": "orders" }),
+            stale,
+            412,
+            "stale-revision",
+            &json!({ "current_revision": 18_342 }),
         );
-        check(
-            EngineError::ImportRunning { import },
-            409,
-            "import-running",
-            json!({ "import": named }),
-        );
+    }
+
+    #[test]
+    fn refusals_of_imports() {
+        let import = ImportId([0; 16]);
+        let named = "imp_00000000000000000000000000";
+        let running = EngineError::ImportRunning { import };
+        check(running, 409, "import-running", &json!({ "import": named }));
         let harmful = EngineError::ImportHarmful {
             import,
             harms: vec!["half is gone".to_owned()],
         };
         let members = json!({ "import": named, "harms": ["half is gone"] });
-        check(harmful, 409, "import-harmful", members);
+        check(harmful, 409, "import-harmful", &members);
+        let row = RowError {
+            row: 7,
+            column: "price".to_owned(),
+            value: "1,x".to_owned(),
+            code: "bad-format".to_owned(),
+            message: "expected money".to_owned(),
+        };
         let invalid = EngineError::ImportInvalid {
             import,
             rows_rejected: 1,
@@ -204,41 +217,33 @@ mod tests {
             "errors": [{ "row": 7, "column": "price", "value": "1,x", "code": "bad-format",
                          "message": "expected money" }],
         });
-        check(invalid, 422, "import-invalid", members);
-        let large = EngineError::BodyTooLarge { limit_bytes: 9 };
-        check(large, 413, "body-too-large", json!({ "limit_bytes": 9 }));
-        let stale = EngineError::StaleRevision { current: 18_342 };
-        check(
-            stale,
-            412,
-            "stale-revision",
-            json!({ "current_revision": 18_342 }),
-        );
-        check(EngineError::BadCursor, 400, "bad-cursor", none());
-        check(EngineError::SnapshotGone, 410, "snapshot-gone", none());
-        check(
-            EngineError::IdempotencyKeyReused,
-            422,
-            "idempotency-key-reused",
-            none(),
-        );
-        check(
-            EngineError::IdempotencyInProgress,
-            409,
-            "idempotency-in-progress",
-            none(),
-        );
-        check(EngineError::Overloaded, 503, "overloaded", none());
-        check(EngineError::OutcomeUnknown, 503, "outcome-unknown", none());
-        check(EngineError::SnapshotBehind, 503, "snapshot-behind", none());
-        check(EngineError::StorageFull, 507, "storage-full", none());
-        check(
-            EngineError::StoreUnavailable,
-            503,
-            "store-unavailable",
-            none(),
-        );
-        check(EngineError::NotReady, 503, "not-ready", none());
-        check(EngineError::internal("cause"), 500, "internal", none());
+        check(invalid, 422, "import-invalid", &members);
+    }
+
+    #[test]
+    fn refusals_without_members() {
+        for (error, status, code) in [
+            (EngineError::BadCursor, 400, "bad-cursor"),
+            (EngineError::SnapshotGone, 410, "snapshot-gone"),
+            (
+                EngineError::IdempotencyKeyReused,
+                422,
+                "idempotency-key-reused",
+            ),
+            (
+                EngineError::IdempotencyInProgress,
+                409,
+                "idempotency-in-progress",
+            ),
+            (EngineError::Overloaded, 503, "overloaded"),
+            (EngineError::OutcomeUnknown, 503, "outcome-unknown"),
+            (EngineError::SnapshotBehind, 503, "snapshot-behind"),
+            (EngineError::StorageFull, 507, "storage-full"),
+            (EngineError::StoreUnavailable, 503, "store-unavailable"),
+            (EngineError::NotReady, 503, "not-ready"),
+            (EngineError::internal("cause"), 500, "internal"),
+        ] {
+            check(error, status, code, &json!({}));
+        }
     }
 }
