@@ -49,7 +49,10 @@ pub(crate) fn routes() -> OpenApiRouter<Engine> {
     extensions(("x-problems" = json!([]))),
 )]
 async fn read_document() -> Response {
-    let shared = [(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))];
+    let shared = [(
+        CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=300"),
+    )];
     let json = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     (shared, json, BYTES.clone()).into_response()
 }
@@ -105,7 +108,12 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
             true => json!([{ "key": [] }, { "public-key": [] }]),
             false => json!([{ "key": [] }]),
         };
-        add_header(operation, "x-endcap-min-revision", "A revision to wait for, at most 2 s.", false);
+        add_header(
+            operation,
+            "x-endcap-min-revision",
+            "A revision to wait for, at most 2 s.",
+            false,
+        );
     }
     if is_rank {
         codes.extend(words("origin-not-allowed"));
@@ -113,7 +121,11 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
     if path.contains("{market}") {
         codes.extend(words("market-forbidden not-found"));
     }
-    let has_query = operation["parameters"].as_array().into_iter().flatten().any(|own| own["in"] == "query");
+    let has_query = operation["parameters"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|own| own["in"] == "query");
     if has_query {
         codes.extend(words("bad-query invalid"));
     }
@@ -122,22 +134,43 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
     }
     if method != "get" && !is_rank {
         codes.extend(words(OF_CHANGES));
-        add_header(operation, "Idempotency-Key", "1 to 255 visible ASCII characters: the same again does nothing twice.", false);
+        add_header(
+            operation,
+            "Idempotency-Key",
+            "1 to 255 visible ASCII characters: the same again does nothing twice.",
+            false,
+        );
     }
     if is_guarded {
         let is_always = !path.ends_with("/feed-mappings/{name}") || method == "delete";
-        add_header(operation, "If-Match", "The `ETag` that the caller saw.", is_always);
+        add_header(
+            operation,
+            "If-Match",
+            "The `ETag` that the caller saw.",
+            is_always,
+        );
     }
     if operation["responses"].get("304").is_some() {
-        add_header(operation, "If-None-Match", "`ETag`s that the caller has.", false);
+        add_header(
+            operation,
+            "If-None-Match",
+            "`ETag`s that the caller has.",
+            false,
+        );
     }
     add_problems(operation, &codes);
 }
 
 /// The codes that the handler named; they are no part of the document as such.
 fn own_codes(operation: &mut Value) -> BTreeSet<String> {
-    let named = operation.as_object_mut().and_then(|members| members.shift_remove("x-problems"));
-    let named = named.as_ref().and_then(Value::as_array).into_iter().flatten();
+    let named = operation
+        .as_object_mut()
+        .and_then(|members| members.shift_remove("x-problems"));
+    let named = named
+        .as_ref()
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     named.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
@@ -147,7 +180,10 @@ fn words(text: &str) -> impl Iterator<Item = String> {
 
 fn add_header(operation: &mut Value, name: &str, about: &str, required: bool) {
     let header = json!({ "name": name, "in": "header", "description": about, "required": required, "schema": { "type": "string" } });
-    match operation.get_mut("parameters").and_then(Value::as_array_mut) {
+    match operation
+        .get_mut("parameters")
+        .and_then(Value::as_array_mut)
+    {
         Some(parameters) => parameters.push(header),
         None => operation["parameters"] = json!([header]),
     }

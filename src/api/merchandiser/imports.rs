@@ -197,7 +197,9 @@ async fn read_import(
     caller: Caller,
     Path(import): Path<String>,
 ) -> Result<Response, Problem> {
-    let result = engine.import_result(&caller.principal, path::import(&import)?).await?;
+    let result = engine
+        .import_result(&caller.principal, path::import(&import)?)
+        .await?;
     Ok(answered(StatusCode::OK, &result))
 }
 
@@ -215,13 +217,18 @@ async fn read_errors(
     caller: Caller,
     Path(import): Path<String>,
 ) -> Result<Response, Problem> {
-    let errors = engine.import_errors(&caller.principal, path::import(&import)?).await?;
+    let errors = engine
+        .import_errors(&caller.principal, path::import(&import)?)
+        .await?;
     let mut lines = Vec::new();
     for error in &errors {
         lines.extend(answer::json(&RowErrorBody::of(error)));
         lines.push(b'\n');
     }
-    let media = [(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))];
+    let media = [(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/x-ndjson"),
+    )];
     Ok((media, lines).into_response())
 }
 
@@ -268,7 +275,9 @@ async fn cancel_import(
     Asked(intent): Asked,
     Path(import): Path<String>,
 ) -> Result<Response, Problem> {
-    engine.cancel_import(&intent, path::import(&import)?).await?;
+    engine
+        .cancel_import(&intent, path::import(&import)?)
+        .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -281,27 +290,34 @@ fn read_order(
     let kind = fields.need("kind", scalar::parsed(Kind::parse));
     let mode = fields.need("mode", scalar::parsed(Mode::parse));
     let named = fields.scalar("format", scalar::parsed(Format::parse));
-    let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     let format = named.or_else(|| Format::of_media_type(media?));
     if media.is_none() && !fields.has("format") {
         fields.complain("format", Fault::Required);
     }
     let mapping = fields.scalar("mapping", scalar::owned);
     let encoding = fields.scalar("encoding", scalar::parsed(Encoding::parse));
-    let errors_max = fields.scalar("max_errors", query::whole(0, ERRORS_MAX)).unwrap_or(0);
+    let errors_max = fields
+        .scalar("max_errors", query::whole(0, ERRORS_MAX))
+        .unwrap_or(0);
     let force = fields.scalar("force", query::flag).unwrap_or(false);
     let wait_s = fields.scalar("wait_s", query::whole(0, WAIT_S_MAX));
     let market = market.clone();
-    let order = kind.zip(mode).zip(format).map(|((kind, mode), format)| ImportOrder {
-        market,
-        kind,
-        mode,
-        format,
-        encoding,
-        mapping,
-        errors_max: errors_max.into(),
-        force,
-    });
+    let order = kind
+        .zip(mode)
+        .zip(format)
+        .map(|((kind, mode), format)| ImportOrder {
+            market,
+            kind,
+            mode,
+            format,
+            encoding,
+            mapping,
+            errors_max: errors_max.into(),
+            force,
+        });
     (order, wait_s.unwrap_or(WAIT_S_DEFAULT))
 }
 
@@ -320,8 +336,15 @@ fn read_force(value: &Value) -> Result<(), Fault> {
 
 /// The answer that is kept for repeated requests; only applied imports are.
 fn made(result: &ImportResult) -> StoredAnswer {
-    let body = ImportBody { revision: None, ..ImportBody::of(result) };
-    StoredAnswer { status: 200, location: None, body: Some(answer::json(&body)) }
+    let body = ImportBody {
+        revision: None,
+        ..ImportBody::of(result)
+    };
+    StoredAnswer {
+        status: 200,
+        location: None,
+        body: Some(answer::json(&body)),
+    }
 }
 
 fn answered(status: StatusCode, result: &ImportResult) -> Response {
@@ -341,7 +364,10 @@ impl Running {
     fn start(job: ImportJob, upload: Upload) -> Self {
         let (reader, fault) = upload.into_reader();
         let (told, come) = oneshot::channel();
-        let reader = Ending { reader, told: Some(told) };
+        let reader = Ending {
+            reader,
+            told: Some(told),
+        };
         let task = tokio::task::spawn_blocking(move || job.run(reader));
         Self { task, fault, come }
     }

@@ -22,10 +22,10 @@ use crate::http::problem::Problem;
 #[derive(Debug, ToSchema)]
 pub struct MappingBody {
     /// Source column by target.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub columns: Option<serde_json::Value>,
     /// What stands in for empty cells, by target.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub constants: Option<serde_json::Value>,
     /// One ASCII character; `,` if absent.
     pub delimiter: Option<String>,
@@ -80,7 +80,10 @@ async fn list_mappings(
     let next = page.last_if_more().map(|name| list.cursor(name));
     let row = |name: String| {
         let held = engine.mapping(&caller.principal, &market, &name)?;
-        Ok::<_, Problem>(MappingRow { name, revision: held.revision.0 })
+        Ok::<_, Problem>(MappingRow {
+            name,
+            revision: held.revision.0,
+        })
     };
     let rows: Result<Vec<MappingRow>, Problem> = page.items.into_iter().map(row).collect();
     Ok(list.answer(rows?, next))
@@ -146,10 +149,16 @@ async fn put_mapping(
         named => Some(seen(named)?),
     };
     let text = body.to_string();
-    let written = engine.put_mapping(&intent, &market, &name, text.clone(), known).await?;
+    let written = engine
+        .put_mapping(&intent, &market, &name, text.clone(), known)
+        .await?;
     Ok(match written {
         Written::Now(is_new, revision) => {
-            let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+            let status = if is_new {
+                StatusCode::CREATED
+            } else {
+                StatusCode::OK
+            };
             tagged(revision.0, answer::bytes(status, text.into_bytes()))
         }
         Written::Replayed(first, revision) => {
@@ -177,7 +186,9 @@ async fn delete_mapping(
     if_match: IfMatch,
 ) -> Result<Response, Problem> {
     let (market, known) = (path::market(&market)?, seen(if_match)?);
-    engine.delete_mapping(&intent, &market, &name, known).await?;
+    engine
+        .delete_mapping(&intent, &market, &name, known)
+        .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -95,5 +95,8 @@ fn answered(backups: &[Backup]) -> Response {
         revision: backup.revision,
         as_of: backup.as_of.map(|at| at.to_string()),
     });
-    answer::ok(&BackupListing { items: items.collect(), next_cursor: None })
+    answer::ok(&BackupListing {
+        items: items.collect(),
+        next_cursor: None,
+    })
 }

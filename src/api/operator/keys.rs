@@ -124,10 +124,14 @@ async fn list_keys(
     let after = list.after(&window)?;
     let keys = engine.keys(&caller.principal)?;
     let is_behind = |held: &Held<KeyRecord>| {
-        after.as_ref().is_none_or(|after| *after < held.value.id.to_string())
+        after
+            .as_ref()
+            .is_none_or(|after| *after < held.value.id.to_string())
     };
     let page = window.cut(keys.into_iter().filter(is_behind));
-    let next = page.last_if_more().map(|held| list.cursor(&held.value.id.to_string()));
+    let next = page
+        .last_if_more()
+        .map(|held| list.cursor(&held.value.id.to_string()));
     Ok(list.answer(page.items.iter().map(KeyAnswer::of_held).collect(), next))
 }
 
@@ -168,7 +172,9 @@ async fn read_key(
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let held = engine.key(&caller.principal, path::key(&key)?)?;
-    Ok(answer::object(held.revision.0, &known, || KeyAnswer::of_held(&held)))
+    Ok(answer::object(held.revision.0, &known, || {
+        KeyAnswer::of_held(&held)
+    }))
 }
 
 /// Change a key
@@ -196,7 +202,9 @@ async fn change_key(
         Ok(read(&body))
     };
     let render = |record: &KeyRecord| made(200, record, None);
-    let written = engine.edit_key(&intent, id, known, &redraft, &render).await?;
+    let written = engine
+        .edit_key(&intent, id, known, &redraft, &render)
+        .await?;
     Ok(answered(written, 200))
 }
 
@@ -240,7 +248,9 @@ async fn rotate_key(
     let (id, known) = (path::key(&key)?, seen(if_match)?);
     let grace_s = read_grace(&body)?;
     let render = |record: &KeyRecord| made(200, record, None);
-    let written = engine.rotate_key(&intent, id, known, grace_s, &render).await?;
+    let written = engine
+        .rotate_key(&intent, id, known, grace_s, &render)
+        .await?;
     Ok(answered(written, 200))
 }
 
@@ -260,7 +270,10 @@ fn made(status: u16, record: &KeyRecord, text: Option<String>) -> StoredAnswer {
     StoredAnswer {
         status,
         location: Some(format!("/v1/keys/{}", record.id)),
-        body: Some(answer::json(&KeyAnswer { key: text, ..KeyAnswer::of(record) })),
+        body: Some(answer::json(&KeyAnswer {
+            key: text,
+            ..KeyAnswer::of(record)
+        })),
     }
 }
 
@@ -281,7 +294,14 @@ fn read(body: &Value) -> KeyDraft {
 }
 
 fn read_fields(fields: &mut Fields<'_>) -> KeyDraft {
-    let set = ["id", "revision", "key", "created_by", "created_at", "former_until"];
+    let set = [
+        "id",
+        "revision",
+        "key",
+        "created_by",
+        "created_at",
+        "former_until",
+    ];
     fields.read_only(&set);
     let words = |fields: &mut Fields<'_>, name, max| fields.list(name, max, whole(scalar::owned));
     KeyDraft {
@@ -341,6 +361,9 @@ impl KeyAnswer {
 
     fn of_held(held: &Held<KeyRecord>) -> Self {
         let record: &Arc<KeyRecord> = &held.value;
-        Self { revision: Some(held.revision.0), ..Self::of(record) }
+        Self {
+            revision: Some(held.revision.0),
+            ..Self::of(record)
+        }
     }
 }

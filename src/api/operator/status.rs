@@ -128,7 +128,9 @@ pub(crate) fn routes() -> OpenApiRouter<Engine> {
     extensions(("x-problems" = json!([]))),
 )]
 async fn read_status(State(engine): State<Engine>, caller: Caller) -> Result<Response, Problem> {
-    Ok(answer::ok(&StatusBody::of(engine.status(&caller.principal)?)))
+    Ok(answer::ok(&StatusBody::of(
+        engine.status(&caller.principal)?,
+    )))
 }
 
 /// Read the limits
@@ -154,7 +156,10 @@ async fn read_limits(State(engine): State<Engine>, caller: Caller) -> Result<Res
             category_marks_max: MARKS_MAX,
             handpick_import_max: HANDPICK_IMPORT_MAX,
         },
-        feed: FeedLimits { bytes_max: FEED_BYTES_MAX, line_bytes_max: LINE_BYTES_MAX },
+        feed: FeedLimits {
+            bytes_max: FEED_BYTES_MAX,
+            line_bytes_max: LINE_BYTES_MAX,
+        },
         list_limit_max: LIMIT_MAX,
     }))
 }
@@ -171,7 +176,11 @@ impl StatusBody {
         Self {
             writes: status.writes.as_str(),
             revision: status.revision,
-            markets: status.markets.into_iter().map(MarketStatusBody::of).collect(),
+            markets: status
+                .markets
+                .into_iter()
+                .map(MarketStatusBody::of)
+                .collect(),
             config,
             trade,
             pages: PagesBody { pages, items },

@@ -64,9 +64,7 @@ async fn set_clock(
     Asked(intent): Asked,
     Json(body): Json,
 ) -> Result<Response, Problem> {
-    let read = |fields: &mut Fields<'_>| {
-        fields.need("now", scalar::parsed(Timestamp::parse))
-    };
+    let read = |fields: &mut Fields<'_>| fields.need("now", scalar::parsed(Timestamp::parse));
     let (now, complaints) = Fields::gather(&body, read);
     let now = now.filter(|_| complaints.is_empty());
     let now = now.ok_or_else(|| Problem::invalid(&complaints))?;
@@ -75,5 +73,7 @@ async fn set_clock(
 }
 
 fn answered(engine: &Engine) -> Response {
-    answer::ok(&ClockBody { now: engine.now().to_string() })
+    answer::ok(&ClockBody {
+        now: engine.now().to_string(),
+    })
 }

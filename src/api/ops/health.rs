@@ -96,13 +96,17 @@ async fn ready(
     let is_ready = health.ready && !stop.has_begun();
     if !is_ready || purpose.is_some() && health.writes != Writes::Ok {
         let problem = Problem::new(Code::NotReady, "not ready for this");
-        return Err(problem.with("ready", is_ready).with("writes", health.writes.as_str()));
+        return Err(problem
+            .with("ready", is_ready)
+            .with("writes", health.writes.as_str()));
     }
     let markets = health.markets.into_iter();
     Ok(never_cached(answer::ok(&ReadyBody {
         ready: true,
         writes: health.writes.as_str(),
-        markets: markets.map(|(id, revision)| (id.to_string(), revision)).collect(),
+        markets: markets
+            .map(|(id, revision)| (id.to_string(), revision))
+            .collect(),
     })))
 }
 
@@ -118,7 +122,9 @@ async fn read_metrics(State(engine): State<Engine>, caller: Caller) -> Result<Re
     let may = caller.principal.may(Verb::Watch, &Object::Anywhere);
     may.map_err(EngineError::from)?;
     let media = [(CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS))];
-    Ok(never_cached((media, engine.metrics().encode(engine.now())).into_response()))
+    Ok(never_cached(
+        (media, engine.metrics().encode(engine.now())).into_response(),
+    ))
 }
 
 fn read_purpose(text: &str) -> Result<(), Fault> {

@@ -149,16 +149,8 @@ pub enum Literal {
     /// As written.
     Text(String),
     /// In requests.
-    #[expect(
-        dead_code,
-        reason = "only requests have it, and they are read otherwise"
-    )]
     Number(f64),
     /// In requests.
-    #[expect(
-        dead_code,
-        reason = "only requests have it, and they are read otherwise"
-    )]
     Flag(bool),
 }
 
