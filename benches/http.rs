@@ -185,7 +185,7 @@ async fn serve() {
     let canned = Router::new()
         .route("/canned", get(|| async { "x".repeat(CANNED_BYTES) }))
         .route_layer(Route::rank());
-    let routes = endcap::api::routes(engine.clone()).merge(canned);
+    let routes = endcap::api::routes(engine.clone(), Stop::new()).merge(canned);
     let parts = Parts {
         house: Arc::new(engine.clone()),
         metrics: Arc::clone(engine.metrics()),
