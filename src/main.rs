@@ -1,3 +1,5 @@
 //! The `endcap` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    endcap::cli::run()
+}

@@ -36,6 +36,8 @@ pub struct KeyDraft {
     pub expires_at: Option<String>,
     /// Requests a second.
     pub rate: Option<i64>,
+    /// What was wrong with it before it became a draft; told with everything else.
+    pub faults: Vec<Complaint>,
 }
 
 /// Markets as sent.
@@ -116,6 +118,7 @@ impl KeyRecord {
             origins: own.origins.clone(),
             expires_at: own.expires.map(|end| end.to_string()),
             rate: self.rate.map(i64::from),
+            faults: Vec::new(),
         }
     }
 }
@@ -132,7 +135,7 @@ fn read_draft(
     id: KeyId,
     times: (Timestamp, Option<Timestamp>),
 ) -> Result<Read, Vec<Complaint>> {
-    let mut complaints = Complaints::new();
+    let mut complaints = Complaints::after(draft.faults);
     let name = draft.name.as_deref().ok_or(Fault::Required);
     let name = name.and_then(|name| text::bounded(name, NAME_CHARS_MAX));
     let name = complaints.take("/name", name.map(Into::into));

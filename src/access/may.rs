@@ -139,6 +139,25 @@ impl Principal {
         }
     }
 
+    /// Whether it may see what goods cost the shop: the shop's own servers and those who decide
+    /// about its goods may, analysts by grant, browsers and sellers never.
+    ///
+    /// # Errors
+    /// [`Refusal`] naming what is missing.
+    pub fn may_see_cost(&self) -> Result<(), Refusal> {
+        let by_role = [Role::StorefrontServer, Role::Merchandiser, Role::Operator];
+        let by_grant = self.is(Role::Analyst) && self.grants.contains(&Grant::Profit);
+        if by_grant || by_role.into_iter().any(|role| self.is(role)) {
+            return Ok(());
+        }
+        let needs = if self.is(Role::Analyst) {
+            Grant::Profit.as_str()
+        } else {
+            Role::StorefrontServer.as_str()
+        };
+        Err(Refusal::NotPermitted { needs })
+    }
+
     /// Whether it may hand out roles, grants and markets: only what it holds itself. An operator
     /// holds every role but `ops`, which it may hand out all the same.
     ///
@@ -250,6 +269,15 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn costs_are_for_those_who_decide_about_goods() {
+        let sees = |role, grants: &[Grant]| caller(role, grants).may_see_cost().is_ok();
+        let plain = Role::ALL.map(|(role, ..)| sees(role, &[]));
+        assert_eq!(plain, [false, true, true, false, false, true, false]);
+        let granted = Role::ALL.map(|(role, ..)| sees(role, &[Grant::Profit]));
+        assert_eq!(granted, [false, true, true, true, false, true, false]);
     }
 
     #[test]

@@ -1,3 +1,5 @@
 //! **How does it look in JSON, per audience?**
 
+pub mod merchandiser;
+pub mod storefront;
 pub mod wire;

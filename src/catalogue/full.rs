@@ -348,6 +348,7 @@ impl Seen {
                 let before = self.categories.insert(record.id.clone(), ());
                 before.and_then(|()| repeated(record.id.as_str()))
             }
+            FeedOperation::MentionCategory(_) => None,
             _ => {
                 let why = "a full feed replaces; edits and deletes belong to a delta".to_owned();
                 Some(Fault::Contradiction { why })

@@ -161,6 +161,8 @@ pub struct MarketDraft {
     pub vanished_percent_max: Option<String>,
     /// Percent of stocked variants; 50 if absent.
     pub sold_out_percent_max: Option<String>,
+    /// What was wrong with it before it became a draft; told with everything else.
+    pub faults: Vec<Complaint>,
 }
 
 impl Market {
@@ -169,71 +171,41 @@ impl Market {
     /// # Errors
     /// All complaints at once, with pointers as the API names the fields.
     pub fn read(draft: &MarketDraft) -> Result<Self, Vec<Complaint>> {
-        let mut complaints = Complaints::new();
-        let id = required(
-            draft.market.as_deref(),
-            "/market",
-            &mut complaints,
-            MarketId::parse,
-        );
-        let name = required(draft.name.as_deref(), "/name", &mut complaints, |text| {
-            bounded(text, NAME_CHARS_MAX).map(std::borrow::Cow::into_owned)
-        });
-        let currency = required(
-            draft.currency.as_deref(),
-            "/currency",
-            &mut complaints,
-            Currency::parse,
-        );
-        let zone = required(
-            draft.time_zone.as_deref(),
-            "/time_zone",
-            &mut complaints,
-            Zone::parse,
-        );
-        let country = optional(
-            draft.country.as_deref(),
-            "/country",
-            &mut complaints,
-            country,
-        );
-        let price_basis = optional(
-            draft.price_basis.as_deref(),
+        let mut reader = Reader(Complaints::after(draft.faults.clone()));
+        let long = |text: &str| bounded(text, NAME_CHARS_MAX).map(std::borrow::Cow::into_owned);
+        let id = reader.required("/market", draft.market.as_deref(), MarketId::parse);
+        let name = reader.required("/name", draft.name.as_deref(), long);
+        let currency = reader.required("/currency", draft.currency.as_deref(), Currency::parse);
+        let zone = reader.required("/time_zone", draft.time_zone.as_deref(), Zone::parse);
+        let country = reader.optional("/country", draft.country.as_deref(), country);
+        let basis = reader.optional(
             "/price_basis",
-            &mut complaints,
+            draft.price_basis.as_deref(),
             PriceBasis::parse,
         );
-        let display_source = optional(
-            draft.display_source.as_deref(),
+        let source = reader.optional(
             "/display_source",
-            &mut complaints,
+            draft.display_source.as_deref(),
             DisplaySource::parse,
         );
         let cross = draft.cross_market_attribute.as_deref();
-        let cross = optional(
-            cross,
-            "/cross_market_attribute",
-            &mut complaints,
-            Attr::parse,
+        let cross = reader.optional("/cross_market_attribute", cross, Attr::parse);
+        let share = reader.optional(
+            "/share_shown_percent",
+            draft.share_shown_percent.as_deref(),
+            share_shown,
         );
-        let share = draft.share_shown_percent.as_deref();
-        let share = optional(share, "/share_shown_percent", &mut complaints, share_shown);
-        let locales = list(
-            &draft.locales,
-            "/locales",
-            LOCALES_MAX,
-            &mut complaints,
-            locale,
-        );
-        let search = list(
-            &draft.search_attributes,
+        let locales = reader.list("/locales", &draft.locales, LOCALES_MAX, locale);
+        let search = &draft.search_attributes;
+        let search = reader.list(
             "/search_attributes",
+            search,
             SEARCH_ATTRIBUTES_MAX,
-            &mut complaints,
             Attr::parse,
         );
-        let harm_guard = read_guard(draft, &mut complaints);
-        let handpick_import_max = read_handpick_max(draft.handpick_import_max, &mut complaints);
+        let harm_guard = reader.guard(draft);
+        let handpick_import_max = reader.handpick_max(draft.handpick_import_max);
+        let complaints = reader.0;
         let (Some(id), Some(name), Some(currency), Some(zone)) = (id, name, currency, zone) else {
             return Err(complaints.into_vec());
         };
@@ -243,10 +215,10 @@ impl Market {
             locale: Locale { currency, zone },
             country,
             locales,
-            price_basis: price_basis.unwrap_or(PriceBasis::TaxInclusive),
+            price_basis: basis.unwrap_or(PriceBasis::TaxInclusive),
             search_attributes: search,
             cross_market_attribute: cross,
-            display_source: display_source.unwrap_or(DisplaySource::Answer),
+            display_source: source.unwrap_or(DisplaySource::Answer),
             share_shown: share.unwrap_or(percent(SHARE_SHOWN_PERCENT * 100)),
             handpick_import_max,
             harm_guard,
@@ -278,93 +250,87 @@ impl Market {
             handpick_import_max: u32::try_from(self.handpick_import_max).ok(),
             vanished_percent_max: Some(guard.vanished_percent_max.to_string()),
             sold_out_percent_max: Some(guard.sold_out_percent_max.to_string()),
+            faults: Vec::new(),
         }
     }
 }
 
-fn required<T>(
-    text: Option<&str>,
-    pointer: &str,
-    complaints: &mut Complaints,
-    parse: impl Fn(&str) -> Result<T, Fault>,
-) -> Option<T> {
-    if text.is_none() {
-        complaints.add(pointer, Fault::Required);
-    }
-    optional(text, pointer, complaints, parse)
-}
+/// Reads fields and gathers what is wrong with them.
+struct Reader(Complaints);
 
-fn optional<T>(
-    text: Option<&str>,
-    pointer: &str,
-    complaints: &mut Complaints,
-    parse: impl Fn(&str) -> Result<T, Fault>,
-) -> Option<T> {
-    text.and_then(|text| complaints.take(pointer, parse(text)))
-}
-
-fn list<T: PartialEq>(
-    texts: &[String],
-    pointer: &str,
-    max: usize,
-    complaints: &mut Complaints,
-    parse: impl Fn(&str) -> Result<T, Fault>,
-) -> Vec<T> {
-    if max < texts.len() {
-        let have = texts.len();
-        complaints.add(pointer, Fault::TooMany { have, max });
-        return Vec::new();
+impl Reader {
+    fn required<T>(
+        &mut self,
+        pointer: &str,
+        text: Option<&str>,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Option<T> {
+        if text.is_none() {
+            self.0.add(pointer, Fault::Required);
+        }
+        self.optional(pointer, text, parse)
     }
-    let mut items = Vec::with_capacity(texts.len());
-    for (place, text) in texts.iter().enumerate() {
-        let at = format!("{pointer}/{place}");
-        match complaints.take(at.as_str(), parse(text)) {
-            Some(item) if items.contains(&item) => {
-                let value = text.clone();
-                complaints.add(at, Fault::Duplicate { value });
+
+    fn optional<T>(
+        &mut self,
+        pointer: &str,
+        text: Option<&str>,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Option<T> {
+        self.0.take(pointer, parse(text?))
+    }
+
+    fn list<T: PartialEq>(
+        &mut self,
+        pointer: &str,
+        texts: &[String],
+        max: usize,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Vec<T> {
+        if max < texts.len() {
+            let have = texts.len();
+            self.0.add(pointer, Fault::TooMany { have, max });
+            return Vec::new();
+        }
+        let mut items = Vec::with_capacity(texts.len());
+        for (place, text) in texts.iter().enumerate() {
+            let at = format!("{pointer}/{place}");
+            match self.0.take(at.as_str(), parse(text)) {
+                Some(item) if items.contains(&item) => {
+                    let value = text.clone();
+                    self.0.add(at, Fault::Duplicate { value });
+                }
+                Some(item) => items.push(item),
+                None => {}
             }
-            Some(item) => items.push(item),
-            None => {}
+        }
+        items
+    }
+
+    fn guard(&mut self, draft: &MarketDraft) -> HarmGuard {
+        let vanished = draft.vanished_percent_max.as_deref();
+        let vanished = self.optional("/harm_guard/vanished_percent_max", vanished, Percent::parse);
+        let sold_out = draft.sold_out_percent_max.as_deref();
+        let sold_out = self.optional("/harm_guard/sold_out_percent_max", sold_out, Percent::parse);
+        HarmGuard {
+            vanished_percent_max: vanished.unwrap_or(percent(VANISHED_BP)),
+            sold_out_percent_max: sold_out.unwrap_or(percent(SOLD_OUT_BP)),
         }
     }
-    items
-}
 
-fn read_guard(draft: &MarketDraft, complaints: &mut Complaints) -> HarmGuard {
-    let vanished = draft.vanished_percent_max.as_deref();
-    let vanished = optional(
-        vanished,
-        "/harm_guard/vanished_percent_max",
-        complaints,
-        Percent::parse,
-    );
-    let sold_out = draft.sold_out_percent_max.as_deref();
-    let sold_out = optional(
-        sold_out,
-        "/harm_guard/sold_out_percent_max",
-        complaints,
-        Percent::parse,
-    );
-    HarmGuard {
-        vanished_percent_max: vanished.unwrap_or(percent(VANISHED_BP)),
-        sold_out_percent_max: sold_out.unwrap_or(percent(SOLD_OUT_BP)),
-    }
-}
-
-fn read_handpick_max(wished: Option<u32>, complaints: &mut Complaints) -> usize {
-    let Some(wished) = wished else {
-        return HANDPICK_IMPORT_MAX;
-    };
-    let max = wished as usize;
-    if max == 0 || HANDPICK_IMPORT_BOUND < max {
-        let allowed = format!("1 to {HANDPICK_IMPORT_BOUND}");
-        let fault = Fault::OutOfRange {
-            found: wished.to_string(),
-            allowed,
+    fn handpick_max(&mut self, wished: Option<u32>) -> usize {
+        let Some(wished) = wished else {
+            return HANDPICK_IMPORT_MAX;
         };
-        complaints.add("/handpick_import_max", fault);
+        let max = wished as usize;
+        if max == 0 || HANDPICK_IMPORT_BOUND < max {
+            let allowed = format!("1 to {HANDPICK_IMPORT_BOUND}");
+            let found = wished.to_string();
+            self.0
+                .add("/handpick_import_max", Fault::OutOfRange { found, allowed });
+        }
+        max
     }
-    max
 }
 
 fn percent(basis_points: u32) -> Percent {
@@ -403,7 +369,7 @@ mod tests {
     use super::*;
 
     fn text(text: &str) -> Option<String> {
-        Some(text.to_owned())
+        text.parse().ok()
     }
 
     fn sweden() -> MarketDraft {

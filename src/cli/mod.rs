@@ -1,1 +1,93 @@
 //! **How is it composed and started?**
+//!
+//! Floor 6: one program, `endcap`. Commands that look at or change a running server speak its API
+//! and nothing else ([`client`]); `serve` and `demo` put the rooms together; commands on a stopped
+//! data directory call the store.
+//!
+//! - [`args`]: the command line; [`settings`]: flags over environment over file over defaults
+//! - [`output`]: results, messages, exit codes
+//! - [`credential`]: which key a remote command uses
+//! - [`feeds`], [`page`], [`work`], [`operate`]: remote commands
+//!
+//! Invariants: results on standard output, everything else on standard error; every failure has
+//! one of seven exit codes; no key is ever printed but the one just made.
+
+mod args;
+mod client;
+mod credential;
+mod feeds;
+mod house;
+mod operate;
+mod output;
+mod page;
+mod serve;
+mod settings;
+mod stores;
+mod work;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::cli::args::{Cli, Command, Config, Export, Import};
+use crate::cli::client::Client;
+use crate::cli::output::{Failure, Outcome, finish, say};
+use crate::cli::stores::Stopped;
+use crate::engine::clock::Clock;
+use crate::store::backup::import::Over;
+
+/// Does what the command line says, and gives the code to end with.
+pub fn run() -> ExitCode {
+    finish(obey(&Cli::parse()))
+}
+
+fn obey(cli: &Cli) -> Outcome<()> {
+    let format = cli.format;
+    let client = || Client::new(&cli.url, credential::find(cli)?);
+    match &cli.command {
+        Command::Serve(command) => serve::serve(cli, command),
+        Command::Market(command) => operate::market(&client()?, format, command),
+        Command::Import(Import::Store {
+            file,
+            into,
+            replace,
+        }) => bring_in(cli, file, into, *replace),
+        Command::Import(command) => feeds::import(&client()?, format, command),
+        Command::Validate(command) => feeds::validate(&client()?, format, command),
+        Command::Rank(command) => page::rank(&client()?, format, command),
+        Command::Promo(command) => work::promo(&client()?, format, command),
+        Command::Key(command) => operate::key(&client()?, format, command),
+        Command::Status => operate::status(&client()?, format),
+        Command::Limits => operate::limits(&client()?, format),
+        Command::Backup(command) => match (&command.data, &command.into) {
+            (Some(data), Some(into)) => stopped(cli, data)?.back_up(format, into),
+            _ => operate::backup(&client()?, format),
+        },
+        Command::Export(Export::Store { file, data }) => stopped(cli, data)?.export(format, file),
+        Command::Config(Config::Print) => settings::print(cli.config.as_deref(), format),
+        Command::Config(Config::Check) => settings::check(cli.config.as_deref()),
+        Command::Completions { shell } => {
+            // Into memory first: clap_complete panics where nobody reads.
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "endcap", &mut script);
+            say(String::from_utf8_lossy(&script).trim_end());
+            Ok(())
+        }
+        _ => Err(Failure::failed("not wired")),
+    }
+}
+
+fn stopped(cli: &Cli, data: &Path) -> Outcome<Stopped> {
+    Stopped::at(
+        &settings::load(cli.config.as_deref())?,
+        data,
+        Clock::real().now(),
+    )
+}
+
+fn bring_in(cli: &Cli, file: &Path, into: &Path, replace: bool) -> Outcome<()> {
+    let settings = settings::load(cli.config.as_deref())?;
+    let over = if replace { Over::Store } else { Over::Nothing };
+    Stopped::to_be(&settings, into, Clock::real().now()).import(cli.format, file, over)
+}

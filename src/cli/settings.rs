@@ -1,78 +1,103 @@
 //! Settings: flags over environment over `endcap.toml` over defaults.
+//!
+//! Each section is one struct. What the sections mean to the rooms is filled in where the rooms are
+//! started.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use config::{Config, Environment, File, FileFormat};
-use serde::Deserialize;
+use config::{Config, Environment, File, FileFormat, Map, ValueKind};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use crate::cli::output::{Failure, Outcome};
+use crate::cli::output::{Failure, Format, Outcome, note, say, show};
+use crate::domain::complaint::Fault;
 use crate::domain::text::nearest;
+use crate::telemetry::log;
+
+/// The settings file that is read without being named.
+const FILE: &str = "endcap.toml";
 
 /// Every setting of this build.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::cli) struct Settings {
-    pub server: Server,
-    pub store: Store,
-    pub snapshots: Snapshots,
-    pub log: Log,
+    pub(in crate::cli) server: Server,
+    pub(in crate::cli) store: Store,
+    pub(in crate::cli) events: Events,
+    pub(in crate::cli) snapshots: Snapshots,
+    pub(in crate::cli) log: Log,
 }
 
 /// Where and how to listen.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::cli) struct Server {
     /// Address of the API.
-    pub listen: SocketAddr,
+    pub(in crate::cli) listen: SocketAddr,
     /// Address for health and metrics without a key.
-    pub ops_listen: Option<SocketAddr>,
+    pub(in crate::cli) ops_listen: Option<SocketAddr>,
     /// Address under which shops reach the server.
-    pub public_url: Option<String>,
+    pub(in crate::cli) public_url: Option<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub(in crate::cli) trusted_proxies: Vec<IpAddr>,
     /// Seconds to finish requests in after SIGTERM.
-    pub shutdown_grace_s: u64,
+    pub(in crate::cli) shutdown_grace_s: u64,
 }
 
 /// Where the data lies.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::cli) struct Store {
-    /// `embedded` or `memory`.
-    pub kind: String,
+    /// On disk, or in memory for as long as the process lives.
+    pub(in crate::cli) kind: String,
     /// Data directory.
-    pub path: PathBuf,
-    /// Where backups go; better another disk.
-    pub backup_dir: Option<PathBuf>,
+    pub(in crate::cli) path: PathBuf,
+    /// Where backups go; better another disk. Inside the data directory if it is not set.
+    pub(in crate::cli) backup_dir: Option<PathBuf>,
     /// Milliseconds to collect writes for one sync.
-    pub group_ms: u64,
+    pub(in crate::cli) group_ms: u64,
     /// Cache of the index.
-    pub cache_mib: u64,
+    pub(in crate::cli) cache_mib: u64,
     /// Size at which a journal file is sealed.
-    pub journal_file_mib: u64,
-    /// Size of the file that may be deleted on a full disk.
-    pub ballast_mib: Option<u64>,
-    /// Days that orders and audit entries are kept.
-    pub keep_days: u32,
+    pub(in crate::cli) journal_file_mib: u64,
+    /// Size of the file that may be deleted on a full disk; by the volume's size if not set.
+    pub(in crate::cli) ballast_mib: Option<u64>,
+}
+
+/// Kinds of store of this build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum StoreKind {
+    /// Files in the data directory.
+    Embedded,
+    /// Nothing outlives the process.
+    Memory,
+}
+
+/// How events are written.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::cli) struct Events {
+    /// Milliseconds to collect events for one sync.
+    pub(in crate::cli) fsync_ms: u64,
 }
 
 /// How long replaced snapshots live.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::cli) struct Snapshots {
     /// Minutes during which a cursor finds its snapshot again.
-    pub keep_min: u64,
+    pub(in crate::cli) keep_min: u64,
 }
 
 /// What is logged.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::cli) struct Log {
     /// error, warn, info, debug or trace.
-    pub level: String,
+    pub(in crate::cli) level: String,
     /// text or json.
-    pub format: String,
+    pub(in crate::cli) format: String,
 }
 
 impl Default for Server {
@@ -97,8 +122,13 @@ impl Default for Store {
             cache_mib: 64,
             journal_file_mib: 64,
             ballast_mib: None,
-            keep_days: 400,
         }
+    }
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { fsync_ms: 10 }
     }
 }
 
@@ -110,7 +140,51 @@ impl Default for Snapshots {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: "text".to_owned() }
+        Self {
+            level: "info".to_owned(),
+            format: "text".to_owned(),
+        }
+    }
+}
+
+impl Store {
+    /// Which kind of store is meant.
+    ///
+    /// # Errors
+    /// Exit code 2 for one that does not exist.
+    pub(in crate::cli) fn read_kind(&self) -> Outcome<StoreKind> {
+        match self.kind.as_str() {
+            "embedded" => Ok(StoreKind::Embedded),
+            "memory" => Ok(StoreKind::Memory),
+            other => Err(wrong(
+                "store.kind",
+                &Fault::unknown_value(other, &["embedded", "memory"]),
+            )),
+        }
+    }
+}
+
+fn wrong(setting: &str, fault: &Fault) -> Failure {
+    let meant = fault
+        .did_you_mean()
+        .map(|word| format!(", did you mean \"{word}\"?"));
+    Failure::usage(format!(
+        "settings: {setting}: {fault}{}",
+        meant.unwrap_or_default()
+    ))
+}
+
+impl Log {
+    /// What `telemetry` is told.
+    ///
+    /// # Errors
+    /// Exit code 2 for a level or format that does not exist.
+    pub(in crate::cli) fn read(&self) -> Outcome<log::Settings> {
+        Ok(log::Settings {
+            level: log::Level::parse(&self.level).map_err(|fault| wrong("log.level", &fault))?,
+            format: log::Format::parse(&self.format)
+                .map_err(|fault| wrong("log.format", &fault))?,
+        })
     }
 }
 
@@ -119,39 +193,112 @@ impl Default for Log {
 /// # Errors
 /// Exit code 2, naming an unknown or unreadable setting and the nearest known one.
 pub(in crate::cli) fn load(file: Option<&Path>) -> Outcome<Settings> {
-    let (path, required) = match file {
-        Some(path) => (path, true),
-        None => (Path::new("endcap.toml"), false),
-    };
-    let source = File::from(path).format(FileFormat::Toml).required(required);
-    let environment = Environment::with_prefix("ENDCAP")
+    let settings = read(gather(file, environment())?)?;
+    settings.log.read()?;
+    settings.store.read_kind()?;
+    Ok(settings)
+}
+
+/// Prints every setting with its value and origin.
+///
+/// # Errors
+/// As [`load`].
+pub(in crate::cli) fn print(file: Option<&Path>, format: Format) -> Outcome<()> {
+    let gathered = gather(file, environment())?;
+    let rows = origins(&gathered, &read(gathered.clone())?);
+    show(format, &rows, &["setting", "value", "origin"]);
+    Ok(())
+}
+
+/// Says whether the settings can be read.
+///
+/// # Errors
+/// As [`load`].
+pub(in crate::cli) fn check(file: Option<&Path>) -> Outcome<()> {
+    load(file)?;
+    match file {
+        None if !Path::new(FILE).exists() => note("no endcap.toml here: defaults and environment"),
+        _ => {}
+    }
+    say("settings are sound");
+    Ok(())
+}
+
+/// What was set, and where.
+fn gather(file: Option<&Path>, environment: Map<String, String>) -> Outcome<Config> {
+    let path = file.unwrap_or(Path::new(FILE));
+    let source = File::from(path)
+        .format(FileFormat::Toml)
+        .required(file.is_some());
+    let variables = Environment::with_prefix("ENDCAP")
         .prefix_separator("_")
         .separator("__")
         .list_separator(",")
         .with_list_parse_key("server.trusted_proxies")
         .try_parsing(true)
-        .source(Some(sections_of_environment()));
-    let built = Config::builder().add_source(source).add_source(environment).build();
-    built.and_then(Config::try_deserialize).map_err(|error| Failure::usage(explain(&error.to_string())))
+        .source(Some(environment));
+    let built = Config::builder()
+        .add_source(source)
+        .add_source(variables)
+        .build();
+    built.map_err(|error| Failure::usage(explain(&error.to_string())))
+}
+
+fn read(gathered: Config) -> Outcome<Settings> {
+    let read: Result<Settings, _> = gathered.try_deserialize();
+    read.map_err(|error| Failure::usage(explain(&error.to_string())))
 }
 
 /// Only variables of the form `ENDCAP_SECTION__KEY`: others, such as `ENDCAP_URL`, are no settings.
-fn sections_of_environment() -> config::Map<String, String> {
-    std::env::vars()
+fn environment() -> Map<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| name.starts_with("ENDCAP_") && name.contains("__"))
         .collect()
 }
 
-/// serde names the unknown field and the expected ones; the nearest of them is what was meant.
+/// serde names the unknown word and the expected ones; the nearest of them is what was meant.
 fn explain(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    match quoted.split_first() {
-        Some((unknown, known)) if message.contains("unknown field") => {
-            let meant = nearest(unknown, known.iter().copied());
-            let meant = meant.map(|known| format!(", did you mean \"{known}\"?")).unwrap_or_default();
-            format!("settings: {message}{meant}")
+    let unknown = message.contains("unknown field") || message.contains("unknown variant");
+    let meant = quoted.split_first().filter(|_| unknown);
+    let meant = meant.and_then(|(word, known)| nearest(word, known.iter().copied()));
+    let meant = meant
+        .map(|known| format!(", did you mean \"{known}\"?"))
+        .unwrap_or_default();
+    format!("settings: {message}{meant}")
+}
+
+/// Every setting as a row, in the order of the sections.
+fn origins(gathered: &Config, settings: &Settings) -> Value {
+    let sections = serde_json::to_value(settings).unwrap_or_default();
+    let mut rows = Vec::new();
+    for (section, keys) in sections.as_object().into_iter().flatten() {
+        for (key, value) in keys.as_object().into_iter().flatten() {
+            let origin = origin(gathered, section, key);
+            let setting = format!("{section}.{key}");
+            rows.push(json!({ "setting": setting, "value": value, "origin": origin }));
         }
-        _ => format!("settings: {message}"),
+    }
+    Value::Array(rows)
+}
+
+fn origin(gathered: &Config, section: &str, key: &str) -> String {
+    let set = match &gathered.cache.kind {
+        ValueKind::Table(sections) => match sections.get(section).map(|value| &value.kind) {
+            Some(ValueKind::Table(keys)) => keys.get(key),
+            _ => None,
+        },
+        _ => None,
+    };
+    match set.map(|value| value.origin()) {
+        Some(Some("the environment")) => {
+            let (section, key) = (section.to_uppercase(), key.to_uppercase());
+            format!("ENDCAP_{section}__{key}")
+        }
+        Some(Some(file)) => file.to_owned(),
+        Some(None) => "set".to_owned(),
+        None => "default".to_owned(),
     }
 }
 
@@ -159,21 +306,80 @@ fn explain(message: &str) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn unknown_settings_get_a_suggestion() {
-        let message = "unknown field `lissten`, expected one of `listen`, `ops_listen`";
-        assert!(explain(message).ends_with("did you mean \"listen\"?"));
+    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("endcap.toml");
+        std::fs::write(&path, text).unwrap();
+        (folder, path)
+    }
+
+    fn variables(pairs: &[(&str, &str)]) -> Map<String, String> {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
-    fn the_file_wins_over_defaults() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("endcap.toml");
-        std::fs::write(&path, "[server]\nlisten = \"127.0.0.1:9\"\n[store]\ngroup_ms = 5\n").unwrap();
-        let settings = load(Some(&path)).unwrap();
+    fn the_environment_wins_over_the_file_and_the_file_over_defaults() {
+        let text = "[server]\nlisten = \"127.0.0.1:9\"\n[store]\ngroup_ms = 5\nkind = \"memory\"\n";
+        let (_folder, path) = file(text);
+        let environment = variables(&[
+            ("ENDCAP_STORE__GROUP_MS", "7"),
+            ("ENDCAP_SERVER__TRUSTED_PROXIES", "10.0.0.1,::1"),
+        ]);
+        let gathered = gather(Some(&path), environment).unwrap();
+        let settings = read(gathered.clone()).unwrap();
         assert_eq!(settings.server.listen.port(), 9);
-        assert_eq!((settings.store.group_ms, settings.store.keep_days), (5, 400));
-        std::fs::write(&path, "[server]\nlissten = \"127.0.0.1:9\"\n").unwrap();
-        assert!(load(Some(&path)).is_err());
+        assert_eq!(settings.server.trusted_proxies.len(), 2);
+        assert_eq!(settings.store.read_kind().unwrap(), StoreKind::Memory);
+        assert_eq!((settings.store.group_ms, settings.store.cache_mib), (7, 64));
+        assert_eq!(
+            origin(&gathered, "store", "group_ms"),
+            "ENDCAP_STORE__GROUP_MS"
+        );
+        assert!(origin(&gathered, "server", "listen").ends_with("endcap.toml"));
+        assert_eq!(origin(&gathered, "store", "cache_mib"), "default");
+        let rows = origins(&gathered, &settings);
+        let names = rows
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["setting"].as_str().unwrap());
+        assert_eq!(names.filter(|name| name.starts_with("server.")).count(), 5);
+    }
+
+    #[track_caller]
+    fn check_refused(text: &str, expected: &str) {
+        let (_folder, path) = file(text);
+        let failure = load(Some(&path)).unwrap_err();
+        assert_eq!(failure.code(), 2);
+        assert!(failure.text().contains(expected), "{}", failure.text());
+    }
+
+    #[test]
+    fn unknown_settings_and_values_get_a_suggestion() {
+        check_refused(
+            "[server]\nlissten = \"127.0.0.1:9\"\n",
+            "did you mean \"listen\"?",
+        );
+        check_refused(
+            "[sever]\nlisten = \"127.0.0.1:9\"\n",
+            "did you mean \"server\"?",
+        );
+        check_refused("[log]\nlevel = \"inf\"\n", "did you mean \"info\"?");
+        check_refused("[store]\nkind = \"memry\"\n", "did you mean \"memory\"?");
+        check_refused("[server]\nlisten = \"here\"\n", "server.listen");
+    }
+
+    #[test]
+    fn a_named_file_must_be_there() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(
+            load(Some(&folder.path().join("none.toml")))
+                .unwrap_err()
+                .code(),
+            2
+        );
     }
 }

@@ -233,7 +233,11 @@ impl fmt::Display for Complaint {
 ///
 /// Every reader keeps going after a fault, so that the answer names all of them at once.
 #[derive(Debug, Default)]
-pub struct Complaints(Vec<Complaint>);
+pub struct Complaints {
+    found: Vec<Complaint>,
+    /// How many of them an earlier reader found.
+    n_earlier: usize,
+}
 
 impl Complaints {
     /// None so far.
@@ -241,9 +245,26 @@ impl Complaints {
         Self::default()
     }
 
+    /// Goes on from what an earlier reader of the same input found. Nothing more is said about the
+    /// places it complained of, nor about what lies in or around them: a value that could not be
+    /// read is not also missing.
+    pub fn after(earlier: Vec<Complaint>) -> Self {
+        Self {
+            n_earlier: earlier.len(),
+            found: earlier,
+        }
+    }
+
     /// Adds a fault at `pointer`.
     pub fn add(&mut self, pointer: impl Into<String>, fault: Fault) {
-        self.0.push(fault.at(pointer));
+        self.push(fault.at(pointer));
+    }
+
+    fn push(&mut self, complaint: Complaint) {
+        let mut earlier = self.found[..self.n_earlier].iter();
+        if !earlier.any(|known| touch(&known.pointer, &complaint.pointer)) {
+            self.found.push(complaint);
+        }
     }
 
     /// Takes the value of a result, or its fault at `pointer`.
@@ -262,8 +283,9 @@ impl Complaints {
         match result {
             Ok(value) => Some(value),
             Err(inner) => {
-                self.0
-                    .extend(inner.into_iter().map(|complaint| complaint.under(prefix)));
+                for complaint in inner {
+                    self.push(complaint.under(prefix));
+                }
                 None
             }
         }
@@ -271,7 +293,7 @@ impl Complaints {
 
     /// Whether nothing was complained about.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.found.is_empty()
     }
 
     /// The value if nothing was complained about.
@@ -280,15 +302,26 @@ impl Complaints {
     /// All complaints, in the order they were found.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Complaint>> {
         match value {
-            Some(value) if self.0.is_empty() => Ok(value),
-            _ => Err(self.0),
+            Some(value) if self.found.is_empty() => Ok(value),
+            _ => Err(self.found),
         }
     }
 
     /// All complaints, in the order they were found.
     pub fn into_vec(self) -> Vec<Complaint> {
-        self.0
+        self.found
     }
+}
+
+/// Whether one pointer is the other, or leads into what it points at.
+fn touch(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() < other.len() {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let rest = long.strip_prefix(short);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// One reference token of a JSON pointer, escaped as RFC 6901 section 3 says.
@@ -318,6 +351,25 @@ mod tests {
             refused[0].to_string(),
             "/name: at most 50 characters, found 57"
         );
+    }
+
+    #[test]
+    fn what_was_not_readable_is_not_also_missing() {
+        let wrong = |pointer: &str| Fault::ReadOnly.at(pointer);
+        let mut complaints = Complaints::after(vec![wrong("/name"), wrong("/markets/1")]);
+        for pointer in [
+            "/name",
+            "/markets",
+            "/markets/1/x",
+            "/markets/0",
+            "/names",
+            "",
+        ] {
+            complaints.add(pointer, Fault::Required);
+        }
+        let pointers = complaints.into_vec().into_iter().map(|found| found.pointer);
+        let expected = ["/name", "/markets/1", "/markets/0", "/names"];
+        assert_eq!(pointers.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::access::may::{Object, Verb};
 use crate::access::principal::Principal;
 use crate::catalogue::Catalogue;
-use crate::catalogue::attribute::Declaration;
+use crate::catalogue::attribute::{COST, Declaration};
 use crate::catalogue::category::Node;
 use crate::catalogue::row::Row;
 use crate::catalogue::text::match_classes;
@@ -103,6 +103,11 @@ pub struct Listed<T> {
 }
 
 impl<T> Listed<T> {
+    /// The last item, if more follow: the next page begins behind it.
+    pub fn last_if_more(&self) -> Option<&T> {
+        self.items.last().filter(|_| self.has_more)
+    }
+
     /// At most `limit` of what comes.
     pub(in crate::engine) fn take(mut items: impl Iterator<Item = T>, limit: usize) -> Self {
         let listed = items.by_ref().take(limit).collect();
@@ -177,6 +182,9 @@ impl Engine {
         limit: usize,
     ) -> Result<Listed<ValueView>, EngineError> {
         let state = self.market(principal, market)?;
+        if attr.as_str() == COST {
+            principal.may_see_cost()?;
+        }
         let attr = attr.clone();
         let list = move || {
             let missing = || EngineError::NotFound {
@@ -322,7 +330,10 @@ fn list_categories(
         .iter()
         .flat_map(|rows| related(rows, catalogue))
         .collect();
-    let placeholders: BTreeSet<&str> = graph.placeholders().map(|id| id.as_str()).collect();
+    let placeholders: BTreeSet<&str> = graph
+        .placeholders()
+        .map(crate::domain::category::CategoryId::as_str)
+        .collect();
     let q = filter.q.as_deref().map(caseless);
     let parent = filter.parent.as_deref().map(|id| graph.find(id));
     let mut nodes: Vec<Node> = graph.nodes().collect();

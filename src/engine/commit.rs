@@ -38,6 +38,11 @@ pub enum Known {
 }
 
 impl Known {
+    /// The revision of this number.
+    pub fn at(revision: u64) -> Self {
+        Self::At(Revision(revision))
+    }
+
     /// Whether the caller knows what stands.
     pub(in crate::engine) fn check(self, standing: Revision) -> Result<(), EngineError> {
         match self {

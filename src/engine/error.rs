@@ -7,7 +7,9 @@ use crate::access::may::Refusal;
 use crate::domain::complaint::Complaint;
 use crate::domain::id::{ImportId, MarketId};
 use crate::domain::time::Timestamp;
+use crate::engine::goods::GoodsError;
 use crate::record::RecordError;
+use crate::store::chunk::ChunkError;
 use crate::store::commit::CommitError;
 use crate::store::shared::Rebuilding;
 
@@ -210,6 +212,25 @@ impl From<Rebuilding> for EngineError {
 impl From<RecordError> for EngineError {
     fn from(error: RecordError) -> Self {
         Self::internal(error)
+    }
+}
+
+impl From<ChunkError> for EngineError {
+    fn from(error: ChunkError) -> Self {
+        match error {
+            ChunkError::Full => Self::StorageFull,
+            ChunkError::ReadOnly => Self::StoreUnavailable,
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl From<GoodsError> for EngineError {
+    fn from(error: GoodsError) -> Self {
+        match error {
+            GoodsError::Chunk(error) => error.into(),
+            other => Self::internal(other),
+        }
     }
 }
 

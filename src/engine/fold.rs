@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::access::key::KeyRecord;
 use crate::catalogue::Catalogue;
@@ -137,6 +137,7 @@ impl Folder {
 
     /// Takes in what was committed since, builds what it touches, and publishes.
     pub(in crate::engine) fn catch_up(&mut self) -> Result<(), FoldError> {
+        let seen = Instant::now();
         let before = self.revision;
         self.follow()?;
         let last = self.revision;
@@ -151,12 +152,17 @@ impl Folder {
         if due.is_empty() && before == last && !is_first {
             return Ok(());
         }
-        for market in due {
-            let state = self.build(&market, now)?;
-            self.states.insert(market, Arc::new(state));
+        for market in &due {
+            let state = self.build(market, now)?;
+            self.states.insert(market.clone(), Arc::new(state));
         }
         self.dirty.clear();
         self.engine.publish(self.snapshot());
+        for market in &due {
+            let series = &self.states[market].series;
+            series.publish_duration.observe(seen.elapsed());
+            series.published(last.0, now);
+        }
         Ok(())
     }
 
@@ -236,16 +242,12 @@ impl Folder {
         let former = self.states.get(id);
         let same_goods =
             former.filter(|state| *state.goods == *stored && *state.market.value == *market);
-        let (catalogue, base, known) = match same_goods {
-            Some(state) => (
-                Arc::clone(&state.catalogue),
-                Arc::clone(&state.base),
-                state.sets.clone(),
-            ),
-            None => {
-                let (catalogue, base) = self.load_goods(market, stored)?;
-                (catalogue, base, Sets::new())
-            }
+        let (catalogue, base, known) = if let Some(state) = same_goods {
+            let (catalogue, base) = (Arc::clone(&state.catalogue), Arc::clone(&state.base));
+            (catalogue, base, state.sets.clone())
+        } else {
+            let (catalogue, base) = self.load_goods(market, stored)?;
+            (catalogue, base, Sets::new())
         };
         let promotions: Vec<Held<Promotion>> = self
             .promotions
@@ -258,14 +260,16 @@ impl Folder {
             base: &base,
             promotions: &promotions,
         };
-        let market = Held::new(held.revision, market.clone());
-        Ok(view::market_state(
-            market,
-            Arc::new(stored.clone()),
-            &goods,
-            now,
-            &known,
-        ))
+        let (views, sets) = view::views(&goods, now, &known);
+        Ok(MarketState {
+            market: Held::new(held.revision, market.clone()),
+            goods: Arc::new(stored.clone()),
+            catalogue,
+            base,
+            sets,
+            views,
+            series: self.engine.metrics().market(id),
+        })
     }
 
     /// Goods that an import has just built, or those in the store.

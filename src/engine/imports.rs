@@ -119,9 +119,10 @@ impl Progress {
 
     /// What is known so far.
     pub(in crate::engine) fn result(&self) -> ImportResult {
-        let state = match self.checking.load(Ordering::Relaxed) {
-            true => ImportState::Checking,
-            false => ImportState::Receiving,
+        let state = if self.checking.load(Ordering::Relaxed) {
+            ImportState::Checking
+        } else {
+            ImportState::Receiving
         };
         ImportResult {
             rows: self.rows.load(Ordering::Relaxed),

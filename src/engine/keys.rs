@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::access::draft::{KeyDraft, KeyMade, ScopeDraft};
 use crate::access::key::{ApiKey, KeyRecord};
 use crate::access::may::{Object, Verb};
-use crate::access::principal::{Principal, Role};
+use crate::access::principal::{MarketScope, Principal, Role};
 use crate::domain::id::KeyId;
 use crate::domain::time::{DAY_MS, Timestamp};
 use crate::engine::commit::{Change, Intent, Known, Missed, StoredAnswer, TRIES, Written};
@@ -41,6 +41,10 @@ pub type RenderKey<'a> = &'a (dyn Fn(&KeyRecord) -> StoredAnswer + Send + Sync);
 /// How a draft is made of the key that stands.
 pub type RedraftKey<'a> = &'a (dyn Fn(&KeyRecord) -> Result<KeyDraft, EngineError> + Send + Sync);
 
+/// A key as it shall be, with its new text if it gets one.
+type ChangeKey<'a> =
+    &'a (dyn Fn(&KeyRecord) -> Result<(KeyRecord, Option<Arc<ApiKey>>), EngineError> + Send + Sync);
+
 impl Engine {
     /// Makes a key. The first key of a fresh store ends with the first operator key it makes.
     ///
@@ -69,17 +73,15 @@ impl Engine {
         let object = key::api_key(record.id);
         let mut change = Change::put("key.create", object.clone(), &KeyV1::from(&record), now)?
             .guard(object, Expected::Absent);
-        let ends_first = record.principal.is(Role::Operator)
-            && self
-                .first_key(&self.snapshot(), &intent.principal)
-                .is_some();
-        if ends_first && let Some(first) = self.first_key(&self.snapshot(), &intent.principal) {
+        let first = first_key(&self.snapshot(), &intent.principal);
+        let ends_first = first.filter(|_| rules_all(&record, now));
+        if let Some(first) = &ends_first {
             change = change.also_delete(key::api_key(first.value.id));
         }
         let answer = intent.idempotency.map(|_| render(&record));
         match self.commit(intent, change, answer.as_ref()).await {
             Ok(revision) => {
-                if ends_first {
+                if ends_first.is_some() {
                     self.forget_first_key_file();
                 }
                 let made = KeyMadeNow {
@@ -192,12 +194,22 @@ impl Engine {
         manageable(&self.snapshot(), principal, id)
     }
 
-    /// Makes the operator key of a store that has none; `None` if it has keys already.
+    /// Whether nobody could make a key any more: no operator key for all markets opens. So it is
+    /// with a fresh store, and with one whose keys have all run out.
+    pub fn needs_first_key(&self) -> bool {
+        let (snapshot, now) = (self.snapshot(), self.now());
+        !snapshot
+            .keys
+            .values()
+            .any(|held| rules_all(&held.value, now))
+    }
+
+    /// Makes the operator key of a store that has none which opens; `None` if there is one.
     ///
     /// # Errors
     /// What the store says.
     pub async fn make_first_key(&self) -> Result<Option<ApiKey>, EngineError> {
-        if !self.snapshot().keys.is_empty() {
+        if !self.needs_first_key() {
             return Ok(None);
         }
         let now = self.now();
@@ -226,11 +238,7 @@ impl Engine {
         action: &'static str,
         id: KeyId,
         known: Known,
-        change: &(
-             dyn Fn(&KeyRecord) -> Result<(KeyRecord, Option<Arc<ApiKey>>), EngineError>
-                 + Send
-                 + Sync
-         ),
+        change: ChangeKey<'_>,
         render: RenderKey<'_>,
     ) -> Result<Written<KeyMadeNow>, EngineError> {
         let _turn = self.begin(intent)?;
@@ -268,35 +276,25 @@ impl Engine {
     /// Refuses to take the last key that can make others.
     fn keep_one_operator(&self, snapshot: &Snapshot, id: KeyId) -> Result<(), EngineError> {
         let now = self.now();
-        let rules_all = |record: &KeyRecord| {
-            let own = &record.principal;
-            let lives = own.expires.is_none_or(|end| now < end);
-            own.is(Role::Operator)
-                && own.markets == crate::access::principal::MarketScope::All
-                && lives
-        };
         let is_one = snapshot
             .keys
             .get(&id)
-            .is_some_and(|held| rules_all(&held.value));
+            .is_some_and(|held| rules_all(&held.value, now));
         let mut others = snapshot.keys.values().filter(|held| held.value.id != id);
-        if is_one && !others.any(|held| rules_all(&held.value)) {
+        if is_one && !others.any(|held| rules_all(&held.value, now)) {
             return Err(EngineError::InUse {
                 by: "the last operator key".to_owned(),
             });
         }
         Ok(())
     }
+}
 
-    /// The first key of the store, if the caller holds it.
-    fn first_key(&self, snapshot: &Snapshot, caller: &Principal) -> Option<Held<KeyRecord>> {
-        let own = snapshot
-            .keys
-            .values()
-            .find(|held| held.value.principal.by == caller.by)?;
-        let is_first = own.value.name == FIRST_KEY_NAME && own.value.created_by == "system";
-        is_first.then(|| own.clone())
-    }
+/// Whether a key opens at `now`, and may make others for every market.
+fn rules_all(record: &KeyRecord, now: Timestamp) -> bool {
+    let own = &record.principal;
+    let lives = own.expires.is_none_or(|end| now < end);
+    own.is(Role::Operator) && own.markets == MarketScope::All && lives
 }
 
 fn may_hand_out(principal: &Principal, record: &KeyRecord) -> Result<(), EngineError> {
@@ -328,4 +326,14 @@ fn manageable(
 /// When the first key of a store ends, if it was made at `made`.
 pub fn first_key_ends(made: Timestamp) -> Timestamp {
     made.plus_ms(FIRST_KEY_MS)
+}
+
+/// The first key of the store, if the caller holds it.
+fn first_key(snapshot: &Snapshot, caller: &Principal) -> Option<Held<KeyRecord>> {
+    let own = snapshot
+        .keys
+        .values()
+        .find(|held| held.value.principal.by == caller.by)?;
+    let is_first = own.value.name == FIRST_KEY_NAME && own.value.created_by == "system";
+    is_first.then(|| own.clone())
 }

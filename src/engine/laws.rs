@@ -46,7 +46,7 @@ async fn start(memory: &Memory, now: &str) -> Engine {
 }
 
 fn text(text: &str) -> Option<String> {
-    Some(text.to_owned())
+    text.parse().ok()
 }
 
 fn se() -> MarketId {
@@ -177,6 +177,7 @@ fn extras() -> RankExtras {
         cursor: None,
         count: true,
         explain: false,
+        faults: Vec::new(),
     }
 }
 
@@ -248,6 +249,25 @@ async fn a_promotion_acts_from_its_start_to_its_end_and_survives_a_restart() {
         .await
         .unwrap();
     assert_eq!(first(&engine).await, ["u000", "u001", "u002"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_whose_keys_ran_out_begins_with_a_first_key_again() {
+    let memory = Memory::new(StoreId([9; 16]));
+    let engine = start(&memory, NOON).await;
+    assert!(engine.needs_first_key());
+    assert!(engine.make_first_key().await.unwrap().is_some());
+    assert!(engine.make_first_key().await.unwrap().is_none());
+    engine.stop();
+    drop(engine);
+
+    let engine = start(&memory, "2027-03-11T11:59:59Z").await;
+    assert!(!engine.needs_first_key());
+    engine.stop();
+    drop(engine);
+
+    let engine = start(&memory, "2027-03-11T12:00:00Z").await;
+    assert!(engine.make_first_key().await.unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

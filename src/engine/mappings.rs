@@ -32,7 +32,9 @@ impl Engine {
         json: String,
         known: Option<Known>,
     ) -> Result<Written<bool>, EngineError> {
-        intent.principal.may(Verb::Import, &Object::Market(market))?;
+        intent
+            .principal
+            .may(Verb::Import, &Object::Market(market))?;
         let _turn = self.begin(intent)?;
         if let Some((answer, revision)) = self.replay(intent).await? {
             return Ok(Written::Replayed(answer, revision));
@@ -47,16 +49,24 @@ impl Engine {
         let expected = match (held, known) {
             (None, _) => Expected::Absent,
             (Some(held), None) => {
-                return Err(EngineError::StaleRevision { current: held.revision.0 });
+                return Err(EngineError::StaleRevision {
+                    current: held.revision.0,
+                });
             }
             (Some(held), Some(known)) => {
                 known.check(held.revision)?;
                 Expected::At(held.revision)
             }
         };
-        let own = snapshot.mappings.keys().filter(|(id, _)| id == market).count();
+        let own = snapshot
+            .mappings
+            .keys()
+            .filter(|(id, _)| id == market)
+            .count();
         if held.is_none() && MAPPINGS_MAX <= own {
-            return Err(EngineError::LimitReached { limit: MAPPINGS_MAX });
+            return Err(EngineError::LimitReached {
+                limit: MAPPINGS_MAX,
+            });
         }
         let is_new = held.is_none();
         let object = key::mapping(market, &name);
@@ -64,7 +74,11 @@ impl Engine {
         let change =
             Change::put("mapping.put", object.clone(), &form, self.now())?.guard(object, expected);
         let status = if is_new { 201 } else { 200 };
-        let answer = StoredAnswer { status, location: None, body: Some(form.json.into_bytes()) };
+        let answer = StoredAnswer {
+            status,
+            location: None,
+            body: Some(form.json.into_bytes()),
+        };
         match self.commit(intent, change, Some(&answer)).await {
             Ok(revision) => Ok(Written::Now(is_new, revision)),
             Err(Missed::Before) => self.first_answer(intent).await,
@@ -84,7 +98,9 @@ impl Engine {
         name: &str,
         known: Known,
     ) -> Result<(), EngineError> {
-        intent.principal.may(Verb::Import, &Object::Market(market))?;
+        intent
+            .principal
+            .may(Verb::Import, &Object::Market(market))?;
         let held = self.mapping(&intent.principal, market, name)?;
         known.check(held.revision)?;
         let object = key::mapping(market, name);

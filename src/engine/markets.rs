@@ -7,7 +7,7 @@ use crate::access::principal::Principal;
 use crate::catalogue::Catalogue;
 use crate::catalogue::attribute::{Declaration, Level, is_built_in};
 use crate::catalogue::market::{Market, MarketDraft};
-use crate::domain::complaint::{Complaints, Fault};
+use crate::domain::complaint::{Complaint, Complaints, Fault};
 use crate::domain::id::MarketId;
 use crate::domain::value::ValueType;
 use crate::engine::commit::{Change, Intent, Known, Missed, StoredAnswer, TRIES, Written};
@@ -39,7 +39,13 @@ pub struct AttributeEdit {
     pub facet: Option<bool>,
     /// Whether text queries look into it.
     pub search: Option<bool>,
+    /// What was wrong with it before it became an edit; told with everything else.
+    pub faults: Vec<Complaint>,
 }
+
+/// A market as it shall be, and its goods.
+type ChangeMarket<'a> =
+    &'a (dyn Fn(&MarketState) -> Result<(Market, GoodsV1), EngineError> + Send + Sync);
 
 impl Engine {
     /// Opens a market.
@@ -125,15 +131,19 @@ impl Engine {
     /// Declares how an attribute is to be read from now on. Values that do not fit the new type
     /// count as missing, and the next full import refuses them.
     ///
+    /// `known` is the revision of the market, of which declarations are a part. What is answered
+    /// follows from what stands, so of the answer only the fact is kept.
+    ///
     /// # Errors
-    /// `not-found` for an attribute nobody has; `read-only` for a built-in one's type and level.
+    /// `not-found` for an attribute nobody has; `read-only` for a built-in one's type and level;
+    /// `stale-revision`.
     pub async fn edit_attribute(
         &self,
         intent: &Intent,
         id: &MarketId,
         attr: &Attr,
+        known: Known,
         edit: &AttributeEdit,
-        render: RenderMarket<'_>,
     ) -> Result<Written<Arc<Market>>, EngineError> {
         let change = |state: &MarketState| {
             let standing = state.catalogue.schema().get(attr.as_str());
@@ -152,8 +162,12 @@ impl Engine {
                 .sort_by(|left, right| left.attr.cmp(&right.attr));
             Ok(((*state.market.value).clone(), goods))
         };
-        let known = Known::Any;
-        self.change_market(intent, "attribute.edit", id, known, &change, render)
+        let render = |_: &Market| StoredAnswer {
+            status: 200,
+            location: None,
+            body: None,
+        };
+        self.change_market(intent, "attribute.edit", id, known, &change, &render)
             .await
     }
 
@@ -190,7 +204,7 @@ impl Engine {
         action: &'static str,
         id: &MarketId,
         known: Known,
-        change: &(dyn Fn(&MarketState) -> Result<(Market, GoodsV1), EngineError> + Send + Sync),
+        change: ChangeMarket<'_>,
         render: RenderMarket<'_>,
     ) -> Result<Written<Arc<Market>>, EngineError> {
         let verb = if action == "market.edit" {
@@ -233,7 +247,7 @@ impl Engine {
 
 impl AttributeEdit {
     fn apply(&self, attr: &Attr, standing: Declaration) -> Result<Declaration, EngineError> {
-        let mut complaints = Complaints::new();
+        let mut complaints = Complaints::after(self.faults.clone());
         let fixed = is_built_in(attr.as_str());
         let moved = [
             ("/type", self.kind.is_some_and(|kind| kind != standing.kind)),

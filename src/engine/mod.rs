@@ -13,7 +13,8 @@
 //! - [`clock`], [`entropy`], [`seal`]: time, chance, sealed tokens
 //! - [`commit`]: the one door for writes; [`fold`]: changes → the next [`snapshot`], through
 //!   [`view`] and [`goods`]
-//! - [`rank`]: a search panel asks for a page; [`pages`] counts it
+//! - [`rank`]: a search panel asks for a page; [`idle`] says who would move it and does not,
+//!   [`pages`] counts it
 //! - [`promotions`], [`picks`]: what merchandisers decide, and what it holds
 //! - [`markets`], [`mappings`], [`imports`] and their [`results`], [`browse`]: shop fronts, feeds, looking around in the goods
 //! - [`keys`]: who may come in; [`health`], [`jobs`], [`backups`]: keeping it running
@@ -27,6 +28,9 @@
 //! share of one sync, and the fold of what it touches: the rows of one promotion and one pass over
 //! the masks of its market.
 
+mod arms;
+mod asked;
+pub mod backups;
 pub mod browse;
 pub mod clock;
 pub mod commit;
@@ -35,7 +39,10 @@ pub mod error;
 mod fold;
 mod goods;
 mod harm;
+pub mod health;
+pub mod idle;
 pub mod imports;
+pub mod jobs;
 pub mod keys;
 #[cfg(test)]
 mod laws;

@@ -193,9 +193,10 @@ fn pick(
         .map(|state| state.market.value.handpick_import_max)
         .min();
     let max = max.unwrap_or(crate::domain::limits::HANDPICK_IMPORT_MAX);
-    let import = match order.cross_market {
-        true => handpick::import_cross_market,
-        false => handpick::import,
+    let import = if order.cross_market {
+        handpick::import_cross_market
+    } else {
+        handpick::import
     };
     import(
         &promotion.selection,

@@ -200,6 +200,22 @@ impl Engine {
         Ok((view, held.revision))
     }
 
+    /// Promotions as answers show them, in the order given.
+    ///
+    /// # Errors
+    /// Only if the process is ending.
+    pub async fn promotion_views(
+        &self,
+        held: Vec<Held<Promotion>>,
+    ) -> Result<Vec<(PromotionView, Revision)>, EngineError> {
+        let snapshot = self.snapshot();
+        let mut views = Vec::with_capacity(held.len());
+        for own in held {
+            views.push((self.view_of(&snapshot, own.value).await?, own.revision));
+        }
+        Ok(views)
+    }
+
     /// The promotions that the caller may see and the filter lets through, oldest first.
     ///
     /// # Errors
@@ -315,8 +331,7 @@ impl Engine {
             .map_err(refused)?
             .guard(object, expected);
         for market in touched(before.as_ref().map(|held| &*held.value), &promotion) {
-            change = self
-                .move_place(snapshot, change, &market, before.as_ref(), &promotion)
+            change = move_place(snapshot, change, &market, before.as_ref(), &promotion)
                 .map_err(refused)?;
         }
         if matches!(
@@ -332,29 +347,6 @@ impl Engine {
         let answer = intent.idempotency.map(|_| render(&view));
         let revision = self.commit(intent, change, answer.as_ref()).await?;
         Ok(Written::Now(view, revision))
-    }
-
-    /// Guards and rewrites a market's commit point.
-    fn move_place(
-        &self,
-        snapshot: &Snapshot,
-        change: Change,
-        market: &MarketId,
-        before: Option<&Held<Promotion>>,
-        after: &Promotion,
-    ) -> Result<Change, EngineError> {
-        let standing = snapshot.calendars.get(market);
-        let key = key::calendar(market);
-        let expected = standing.map_or(Expected::Absent, |held| Expected::At(held.revision));
-        let mut point = standing.map(|held| *held.value).unwrap_or_default();
-        let books =
-            |promotion: &Promotion| !promotion.archived && promotion.markets.contains(market);
-        let was = u32::from(before.is_some_and(|held| books(&held.value)));
-        point.changes += 1;
-        point.bookings = point.bookings - was + u32::from(books(after));
-        change
-            .guard(key.clone(), expected)
-            .also::<CalendarV1>(key, &point)
     }
 
     /// Counts and warnings for a promotion; heavy for a large market, so off the async threads.
@@ -444,6 +436,27 @@ struct Decision {
 
 fn goods_of<'s>(snapshot: &'s Snapshot, id: &MarketId) -> Option<&'s Catalogue> {
     snapshot.markets.get(id).map(|state| &*state.catalogue)
+}
+
+/// Guards and rewrites a market's commit point.
+fn move_place(
+    snapshot: &Snapshot,
+    change: Change,
+    market: &MarketId,
+    before: Option<&Held<Promotion>>,
+    after: &Promotion,
+) -> Result<Change, EngineError> {
+    let standing = snapshot.calendars.get(market);
+    let key = key::calendar(market);
+    let expected = standing.map_or(Expected::Absent, |held| Expected::At(held.revision));
+    let mut point = standing.map(|held| *held.value).unwrap_or_default();
+    let books = |promotion: &Promotion| !promotion.archived && promotion.markets.contains(market);
+    let was = u32::from(before.is_some_and(|held| books(&held.value)));
+    point.changes += 1;
+    point.bookings = point.bookings - was + u32::from(books(after));
+    change
+        .guard(key.clone(), expected)
+        .also::<CalendarV1>(key, &point)
 }
 
 /// Whether one of its markets lies in the caller's scope.
@@ -537,7 +550,7 @@ fn check_calendars(
             continue;
         }
         if let Err(full) = calendar(snapshot, market, now).room(wish, Some(&promotion.id)) {
-            return Err(market_full(market, full));
+            return Err(market_full(market, &full));
         }
     }
     Ok(())
@@ -559,7 +572,7 @@ pub(in crate::engine) fn calendar(
     Calendar::open(capacity, entries)
 }
 
-fn market_full(market: &MarketId, full: Full<PromotionId>) -> EngineError {
+fn market_full(market: &MarketId, full: &Full<PromotionId>) -> EngineError {
     EngineError::MarketFull {
         market: market.clone(),
         limit: ACTIVE_PER_MARKET_MAX,

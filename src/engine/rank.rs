@@ -11,29 +11,28 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::access::may::{Object, Verb};
 use crate::access::principal::Principal;
-use crate::catalogue::Catalogue;
-use crate::catalogue::row::{Row, RowSet};
-use crate::catalogue::text::match_classes;
+use crate::catalogue::attribute::COST;
+use crate::catalogue::row::Row;
 use crate::domain::category::CategoryId;
-use crate::domain::complaint::{Complaints, Fault};
+use crate::domain::complaint::Complaint;
 use crate::domain::id::{MarketId, Panel, PromotionId, SessionKey, Shopper};
-use crate::domain::time::{Timestamp, Today};
-use crate::domain::value::ValueType;
+use crate::domain::time::Timestamp;
+use crate::engine::arms::{arms_of, withheld};
+use crate::engine::asked::read_query;
 use crate::engine::error::EngineError;
+use crate::engine::idle::{Idle, idle_holders};
+use crate::engine::markets::market_state;
 use crate::engine::seal::{self, PageSeal, TicketMaker};
 use crate::engine::snapshot::{MarketState, Snapshot, TimedView};
 use crate::engine::start::Engine;
 use crate::measurement::split::{Arm, SessionDigest};
-use crate::predicate::rule::{Attr, Rule};
+use crate::predicate::rule::Attr;
 use crate::predicate::written::WrittenRule;
 use crate::promotion::slot::SlotMask;
-use crate::promotion::state::{State, state};
-use crate::promotion::terms::Promotion;
 use crate::ranking::cursor::Position;
 use crate::ranking::explain::{Explanation, explain};
-use crate::ranking::page::{Page, page};
-use crate::ranking::query::{FacetQuery, GroupBy, Query, SortKey};
-use crate::selection::compile::CompiledSelection;
+use crate::ranking::page::{Item, Page, page};
+use crate::ranking::query::GroupBy;
 
 /// A page as asked for. `Hash` is its fingerprint: what a cursor is bound to.
 #[derive(Clone, Debug, Hash)]
@@ -89,6 +88,8 @@ pub struct RankExtras {
     pub count: bool,
     /// Whether to say why.
     pub explain: bool,
+    /// What was wrong with the request before it became one; told with everything else.
+    pub faults: Vec<Complaint>,
 }
 
 /// How far an answer may be personal, and whether it counts.
@@ -158,7 +159,8 @@ pub struct RankAnswer {
     pub tickets: TicketMaker,
     /// Where the next page begins.
     pub next_cursor: Option<String>,
-    idle: Vec<Vec<(Arc<Promotion>, &'static str)>>,
+    /// Item by item, the promotions that would hold it and are in no view; if it was asked why.
+    pub idle: Vec<Vec<Idle>>,
 }
 
 impl Engine {
@@ -180,80 +182,48 @@ impl Engine {
             Some(text) => Some(self.open_cursor(text, fingerprint)?),
             None => None,
         };
-        let (snapshot, state, timed, at) = self.read_at(request, resumed.as_ref(), now).await?;
+        let spot = self.read_at(request, resumed.as_ref(), now).await?;
         let mut warnings = Vec::new();
-        let digest = request
-            .session
-            .as_ref()
-            .map(|session| snapshot.secrets.split.digest(session));
-        let node = request
-            .category
-            .as_ref()
-            .map(|id| state.catalogue.graph().find(id.as_str()));
-        let withheld = withheld(&timed, digest, request.arms.as_ref(), &mut warnings);
-        let allowed = timed.view.nodes().at(node.flatten());
-        let mask = allowed & !withheld;
-        let (mut query, known_primary) =
-            read_query(request, extras, &state.catalogue, at, &mut warnings)?;
+        let session = request.session.as_ref();
+        let digest = session.map(|session| spot.snapshot.secrets.split.digest(session));
+        let arms = request.arms.as_ref();
+        let masks = Masks {
+            allowed: spot.allowed(request),
+            withheld: withheld(&spot.timed, digest, arms, &mut warnings),
+        };
+        let (mut query, known_primary) = read_query(
+            request,
+            extras,
+            &spot.state.catalogue,
+            spot.at,
+            &mut warnings,
+        )?;
         query.from = resumed.map(|resumed| resumed.position);
-        let page = page(&timed.view, &query, mask);
+        let page = page(&spot.timed.view, &query, masks.allowed & !masks.withheld);
         for place in &page.skipped_primary {
             warnings.push(warning("primary-skipped", known_primary[*place].clone()));
         }
-        let explanations = match extras.explain {
-            true => page
-                .items
-                .iter()
-                .map(|item| explain(&timed.view, item.rank, allowed, withheld))
-                .collect(),
-            false => Vec::new(),
-        };
-        let idle = if extras.explain {
-            let rows: Vec<Row> = page.items.iter().map(|item| item.row).collect();
-            idle_holders(&snapshot, &state.catalogue, &rows, at)
-        } else {
-            Vec::new()
-        };
-        let arms = arms_of(&timed, withheld, digest.is_some() || request.arms.is_some());
-        let offset = page.offset;
-        let next_cursor = page.next.as_ref().map(|position| {
-            let cursor = Cursor {
-                revision: snapshot.revision.0,
-                at,
-                fingerprint,
-                position: position.clone(),
-            };
-            seal::seal_cursor(&snapshot.secrets.cursor, &cursor.to_bytes())
-        });
-        let tickets = TicketMaker::new(
-            &snapshot.secrets.ticket,
-            &PageSeal {
-                market: request.market.clone(),
-                snapshot: snapshot.revision.0,
-                panel: panel_hash(request.panel.as_ref()),
-                issued: now,
-                session: digest.map_or([0; 16], SessionDigest::to_bytes),
-            },
-        );
-        let counts = extras.count
-            && request.context != UserContext::Synthetic
-            && request.at.is_none()
-            && request.arms.is_none();
-        if counts {
+        if request.counts(extras) {
             self.pages().offer(page.items.len());
         }
+        let is_split = digest.is_some() || arms.is_some();
+        let (explanations, idle) = if extras.explain {
+            spot.explain(&page, masks).await?
+        } else {
+            (Vec::new(), Vec::new())
+        };
         Ok(RankAnswer {
-            snapshot,
-            state,
-            timed,
-            page,
-            offset,
+            offset: page.offset,
             explanations,
-            arms,
-            warnings,
-            tickets,
-            next_cursor,
             idle,
+            arms: arms_of(&spot.timed, masks.withheld, is_split),
+            warnings,
+            tickets: spot.tickets(request, digest, now),
+            next_cursor: spot.next_cursor(&page, fingerprint),
+            page,
+            snapshot: spot.snapshot,
+            state: spot.state,
+            timed: spot.timed,
         })
     }
 
@@ -263,36 +233,37 @@ impl Engine {
         request: &RankRequest,
         resumed: Option<&Cursor>,
         now: Timestamp,
-    ) -> Result<(Arc<Snapshot>, Arc<MarketState>, Arc<TimedView>, Timestamp), EngineError> {
+    ) -> Result<Spot, EngineError> {
         if let Some(cursor) = resumed {
             let pinned = self.pinned(cursor.revision, &request.market, cursor.at);
             let (snapshot, state, timed) = pinned.ok_or(EngineError::SnapshotGone)?;
-            return Ok((snapshot, state, timed, cursor.at));
-        }
-        let forbidden = || EngineError::MarketForbidden {
-            market: request.market.clone(),
-        };
-        if let Some(at) = request.at {
-            let snapshot = self.snapshot();
-            let state = Arc::clone(
-                snapshot
-                    .markets
-                    .get(&request.market)
-                    .ok_or_else(forbidden)?,
-            );
-            let timed = self.view_of_instant(&snapshot, &state, at).await?;
-            return Ok((snapshot, state, timed, at));
+            return Ok(Spot {
+                snapshot,
+                state,
+                timed,
+                at: cursor.at,
+            });
         }
         let mut snapshot = self.snapshot();
+        if let Some(at) = request.at {
+            let state = market_state(&snapshot, &request.market)?;
+            let timed = self.view_of_instant(&snapshot, &state, at).await?;
+            return Ok(Spot {
+                snapshot,
+                state,
+                timed,
+                at,
+            });
+        }
         for _ in 0..2 {
-            let state = Arc::clone(
-                snapshot
-                    .markets
-                    .get(&request.market)
-                    .ok_or_else(forbidden)?,
-            );
+            let state = market_state(&snapshot, &request.market)?;
             if let Some(timed) = state.view_at(now).map(Arc::clone) {
-                return Ok((snapshot, state, timed, now));
+                return Ok(Spot {
+                    snapshot,
+                    state,
+                    timed,
+                    at: now,
+                });
             }
             self.boundary_passed().await?;
             snapshot = self.snapshot();
@@ -313,44 +284,103 @@ impl Engine {
     }
 }
 
-impl RankAnswer {
-    /// Promotions that hold the item at a place of the page and are not active in the view, with
-    /// the reason: `suspended`, or `period`. Archived ones are left out. Empty unless it was asked
-    /// to explain.
-    pub fn idle_holders(&self, place: usize) -> &[(Arc<Promotion>, &'static str)] {
-        self.idle.get(place).map_or(&[], Vec::as_slice)
+impl RankRequest {
+    /// Every attribute that it shows, counts, sorts by or filters by; each can tell a value.
+    fn attrs(&self) -> impl Iterator<Item = &Attr> {
+        let filter = self.filter.iter().map(|clause| &clause.attr);
+        let sort = self.sort.iter().filter_map(|key| match key {
+            WrittenSort::By { attr, .. } => Some(attr),
+            WrittenSort::Relevance => None,
+        });
+        self.fields
+            .iter()
+            .chain(&self.facets)
+            .chain(filter)
+            .chain(sort)
+    }
+
+    /// Whether the answer counts as a display.
+    fn counts(&self, extras: &RankExtras) -> bool {
+        let is_real = self.at.is_none() && self.arms.is_none();
+        extras.count && is_real && self.context != UserContext::Synthetic
     }
 }
 
-/// For each of `rows` the promotions that hold it without being active at `at`. Costs one reading
-/// of each such promotion's rules, and a look at a row for each of them.
-fn idle_holders(
-    snapshot: &Snapshot,
-    catalogue: &Catalogue,
-    rows: &[Row],
+/// What a request is answered from.
+struct Spot {
+    snapshot: Arc<Snapshot>,
+    state: Arc<MarketState>,
+    timed: Arc<TimedView>,
     at: Timestamp,
-) -> Vec<Vec<(Arc<Promotion>, &'static str)>> {
-    let market = &catalogue.market().id;
-    let today = Today::at(at, &catalogue.locale().zone);
-    let mut holders = vec![Vec::new(); rows.len()];
-    for held in snapshot.promotions.values() {
-        let promotion = &held.value;
-        if !promotion.markets.contains(market) {
-            continue;
-        }
-        let reason = match state(promotion, at) {
-            State::Suspended => "suspended",
-            State::Scheduled | State::Ended => "period",
-            State::Active | State::Archived => continue,
-        };
-        let selection = CompiledSelection::new(&promotion.selection, catalogue, &today);
-        for (row, found) in rows.iter().zip(&mut holders) {
-            if selection.fits(*row) {
-                found.push((Arc::clone(promotion), reason));
-            }
-        }
+}
+
+/// Slots that the page's category lets through, and those that the session does not see.
+#[derive(Clone, Copy)]
+struct Masks {
+    allowed: SlotMask,
+    withheld: SlotMask,
+}
+
+impl Spot {
+    fn allowed(&self, request: &RankRequest) -> SlotMask {
+        let graph = self.state.catalogue.graph();
+        let node = request
+            .category
+            .as_ref()
+            .and_then(|id| graph.find(id.as_str()));
+        self.timed.view.nodes().at(node)
     }
-    holders
+
+    /// Why each item of the page stands where it stands, and who would hold it without being
+    /// active.
+    async fn explain(
+        &self,
+        page: &Page,
+        masks: Masks,
+    ) -> Result<(Vec<Explanation>, Vec<Vec<Idle>>), EngineError> {
+        let of = |item: &Item| {
+            let view = &self.timed.view;
+            explain(view, item.rank, masks.allowed, masks.withheld)
+        };
+        let explanations = page.items.iter().map(of).collect();
+        let rows: Vec<Row> = page.items.iter().map(|item| item.row).collect();
+        let (snapshot, state) = (Arc::clone(&self.snapshot), Arc::clone(&self.state));
+        Ok((
+            explanations,
+            idle_holders(snapshot, state, rows, self.at).await?,
+        ))
+    }
+
+    fn tickets(
+        &self,
+        request: &RankRequest,
+        digest: Option<SessionDigest>,
+        issued: Timestamp,
+    ) -> TicketMaker {
+        let page = PageSeal {
+            market: request.market.clone(),
+            snapshot: self.snapshot.revision.0,
+            panel: panel_hash(request.panel.as_ref()),
+            issued,
+            session: digest.map_or([0; 16], SessionDigest::to_bytes),
+        };
+        TicketMaker::new(&self.snapshot.secrets.ticket, &page)
+    }
+
+    fn next_cursor(&self, page: &Page, fingerprint: u128) -> Option<String> {
+        let position = page.next.clone()?;
+        let revision = self.snapshot.revision.0;
+        let cursor = Cursor {
+            revision,
+            at: self.at,
+            fingerprint,
+            position,
+        };
+        Some(seal::seal_cursor(
+            &self.snapshot.secrets.cursor,
+            &cursor.to_bytes(),
+        ))
+    }
 }
 
 /// What a cursor carries.
@@ -398,6 +428,9 @@ fn may_rank(
     if request.at.is_some() || request.arms.is_some() {
         principal.may(Verb::RankAt, &market)?;
     }
+    if request.attrs().any(|attr| attr.as_str() == COST) {
+        principal.may_see_cost()?;
+    }
     Ok(())
 }
 
@@ -414,290 +447,6 @@ fn panel_hash(panel: Option<&Panel>) -> u64 {
     hasher.finish128().h1
 }
 
-/// Slots that the session, or the caller in its place, does not see.
-fn withheld(
-    timed: &TimedView,
-    digest: Option<SessionDigest>,
-    forced: Option<&ForcedArms>,
-    warnings: &mut Vec<RankWarning>,
-) -> SlotMask {
-    match forced {
-        None | Some(ForcedArms::Each(_)) => {}
-        Some(ForcedArms::All(Arm::Shown)) => return SlotMask::EMPTY,
-        Some(ForcedArms::All(Arm::Withheld)) => {
-            return timed
-                .measured
-                .iter()
-                .map(|measured| measured.slot)
-                .collect();
-        }
-    }
-    let mut mask: SlotMask = match digest {
-        Some(digest) => timed
-            .measured
-            .iter()
-            .filter(|measured| measured.coin.toss(digest) == Arm::Withheld)
-            .map(|measured| measured.slot)
-            .collect(),
-        None => SlotMask::EMPTY,
-    };
-    if let Some(ForcedArms::Each(each)) = forced {
-        for (id, arm) in each {
-            let slot = timed.view.table().slot_of(*id);
-            let slot = slot.filter(|slot| timed.measured.iter().any(|own| own.slot == *slot));
-            match (slot, arm) {
-                (Some(slot), Arm::Withheld) => mask |= SlotMask::of(slot),
-                (Some(slot), Arm::Shown) => mask = mask & !SlotMask::of(slot),
-                (None, _) => warnings.push(warning("not-measured", id.to_string())),
-            }
-        }
-    }
-    mask
-}
-
-fn arms_of(timed: &TimedView, withheld: SlotMask, split: bool) -> Vec<(PromotionId, Arm)> {
-    if !split {
-        return Vec::new();
-    }
-    let arm = |slot| {
-        if withheld.contains(slot) {
-            Arm::Withheld
-        } else {
-            Arm::Shown
-        }
-    };
-    let mut arms: Vec<_> = timed
-        .measured
-        .iter()
-        .map(|measured| {
-            (
-                timed.view.table().promotion(measured.slot),
-                arm(measured.slot),
-            )
-        })
-        .collect();
-    arms.sort_unstable_by_key(|(id, _)| *id);
-    arms
-}
-
-/// The request in terms of the catalogue, all complaints at once; and the key of each list of the
-/// panel's own hits.
-fn read_query(
-    request: &RankRequest,
-    extras: &RankExtras,
-    catalogue: &Arc<Catalogue>,
-    at: Timestamp,
-    warnings: &mut Vec<RankWarning>,
-) -> Result<(Query, Vec<String>), EngineError> {
-    let mut complaints = Complaints::new();
-    let filter = read_filter(&request.filter, catalogue, &mut complaints);
-    let sort = read_sort(&request.sort, catalogue, &mut complaints);
-    let facets = request
-        .facets
-        .iter()
-        .enumerate()
-        .filter_map(|(place, attr)| {
-            known_attr(
-                attr,
-                catalogue,
-                &format!("/facets/{place}"),
-                &mut complaints,
-            )?;
-            Some(FacetQuery {
-                attr: attr.clone(),
-                limit: request.facet_limit,
-            })
-        });
-    let facets: Vec<FacetQuery> = facets.collect();
-    for (place, attr) in request.fields.iter().enumerate() {
-        known_attr(
-            attr,
-            catalogue,
-            &format!("/fields/{place}"),
-            &mut complaints,
-        );
-    }
-    let complaints = complaints.into_vec();
-    if !complaints.is_empty() {
-        return Err(EngineError::Invalid(complaints));
-    }
-    if request.session.is_none() {
-        warnings.push(warning(
-            "no-session",
-            "measured promotions are shown, no arm is counted".to_owned(),
-        ));
-    }
-    if !request.sort.is_empty() && !request.sort.contains(&WrittenSort::Relevance) {
-        warnings.push(warning(
-            "sort-without-relevance",
-            "promotions do nothing in this order".to_owned(),
-        ));
-    }
-    let node = request
-        .category
-        .as_ref()
-        .map(|id| catalogue.graph().find(id.as_str()));
-    if let (Some(None), Some(id)) = (node, &request.category) {
-        warnings.push(warning("unknown-category", id.to_string()));
-    }
-    let (classes, unknown) = classes(request, catalogue);
-    let (primary, known_primary, skipped) = primary(&request.primary, catalogue);
-    if 0 < unknown {
-        warnings.push(warning(
-            "unknown-candidates",
-            format!("{unknown} keys are not known"),
-        ));
-    }
-    for key in skipped {
-        warnings.push(warning("primary-skipped", key));
-    }
-    let query = Query {
-        category: if request.activate_only { None } else { node },
-        filter,
-        classes,
-        primary,
-        sort,
-        group_by: request.group_by,
-        limit: request.limit,
-        offset: extras.offset,
-        from: None,
-        facets,
-        today: Today::at(at, &catalogue.locale().zone),
-    };
-    Ok((query, known_primary))
-}
-
-fn read_filter(
-    clauses: &[WrittenRule],
-    catalogue: &Catalogue,
-    complaints: &mut Complaints,
-) -> Vec<Rule> {
-    let mut rules = Vec::with_capacity(clauses.len());
-    for (place, clause) in clauses.iter().enumerate() {
-        let pointer = format!("/filter/all/{place}");
-        let at_attr = format!("{pointer}/attr");
-        if let Some(kind) = known_attr(&clause.attr, catalogue, &at_attr, complaints) {
-            rules.extend(complaints.take_all(&pointer, clause.read(kind, catalogue.locale())));
-        }
-    }
-    rules
-}
-
-fn read_sort(
-    keys: &[WrittenSort],
-    catalogue: &Catalogue,
-    complaints: &mut Complaints,
-) -> Vec<SortKey> {
-    let mut sort = Vec::with_capacity(keys.len());
-    for (place, key) in keys.iter().enumerate() {
-        match key {
-            WrittenSort::Relevance => sort.push(SortKey::Relevance),
-            WrittenSort::By { attr, descending } => {
-                let pointer = format!("/sort/{place}");
-                if known_attr(attr, catalogue, &pointer, complaints).is_none() {
-                    continue;
-                }
-                if catalogue
-                    .column(attr.as_str())
-                    .is_some_and(|column| column.multi())
-                {
-                    let fault = Fault::WrongOperator {
-                        matcher: "sort",
-                        attribute_type: "multi-valued",
-                    };
-                    complaints.add(pointer, fault);
-                    continue;
-                }
-                sort.push(SortKey::By {
-                    attr: attr.clone(),
-                    descending: *descending,
-                });
-            }
-        }
-    }
-    sort
-}
-
-/// Type of an attribute that the market has; a complaint otherwise.
-fn known_attr(
-    attr: &Attr,
-    catalogue: &Catalogue,
-    pointer: &str,
-    complaints: &mut Complaints,
-) -> Option<ValueType> {
-    if let Some(column) = catalogue.column(attr.as_str()) {
-        return Some(column.kind());
-    }
-    if let Some(kind) = catalogue.schema().kind(attr.as_str()) {
-        return Some(kind);
-    }
-    let did_you_mean = catalogue.schema().nearest(attr.as_str());
-    complaints.add(
-        pointer,
-        Fault::UnknownAttribute {
-            name: attr.to_string(),
-            did_you_mean,
-        },
-    );
-    None
-}
-
-/// Match classes from the text query or the caller's engine, and how many keys are unknown.
-/// A key counts in the best class that names it.
-fn classes(request: &RankRequest, catalogue: &Catalogue) -> (Option<Vec<RowSet>>, usize) {
-    if let Some(q) = &request.q {
-        return (Some(match_classes(catalogue, q)), 0);
-    }
-    let Some(lists) = &request.candidates else {
-        return (None, 0);
-    };
-    let mut seen = RowSet::new();
-    let mut unknown = 0;
-    let mut classes = Vec::with_capacity(lists.len());
-    for list in lists {
-        let mut class = RowSet::new();
-        for key in list {
-            let rows = rows_of(key, catalogue);
-            unknown += usize::from(rows.is_empty());
-            class.extend(rows.iter().copied().filter(|row| !seen.contains(*row)));
-        }
-        seen.unite(&class);
-        classes.push(class);
-    }
-    (Some(classes), unknown)
-}
-
-/// The panel's own hits as lists of rows in their order with the key of each, and the keys nothing
-/// is known of.
-fn primary(keys: &[String], catalogue: &Catalogue) -> (Vec<Vec<Row>>, Vec<String>, Vec<String>) {
-    let (mut lists, mut known, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
-    for key in keys {
-        match rows_of(key, catalogue) {
-            [] => unknown.push(key.clone()),
-            rows => {
-                lists.push(rows.to_vec());
-                known.push(key.clone());
-            }
-        }
-    }
-    (lists, known, unknown)
-}
-
-/// A variant key's row, or all rows of a product key.
-fn rows_of<'c>(key: &str, catalogue: &'c Catalogue) -> &'c [Row] {
-    let key = crate::domain::text::normal(key);
-    if let Some(row) = catalogue.find_variant(&key) {
-        let product = catalogue.rows_of_product(catalogue.product_of(row));
-        return match product.iter().position(|own| *own == row) {
-            Some(place) => &product[place..=place],
-            None => &[],
-        };
-    }
-    catalogue
-        .find_product(&key)
-        .map_or(&[], |product| catalogue.rows_of_product(product))
-}
-
-fn warning(code: &'static str, detail: String) -> RankWarning {
+pub(in crate::engine) fn warning(code: &'static str, detail: String) -> RankWarning {
     RankWarning { code, detail }
 }

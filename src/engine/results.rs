@@ -321,8 +321,7 @@ impl Engine {
             return Ok(Written::Now(result, revision));
         }
         if !result.harms.is_empty() && !order.force {
-            let upload = goods::save_held_back(&*self.chunk_store(), &checked.imported.changes)
-                .map_err(EngineError::internal)?;
+            let upload = goods::save_held_back(&*self.chunk_store(), &checked.imported.changes)?;
             self.keep_import(&result, &result.errors, upload).await?;
             let harms = result.harms.iter().map(|(_, text)| text.clone()).collect();
             return Err(EngineError::ImportHarmful {
@@ -356,8 +355,7 @@ impl Engine {
             }
         })
         .await
-        .map_err(EngineError::internal)?
-        .map_err(EngineError::internal)?;
+        .map_err(EngineError::internal)??;
         for _ in 0..TRIES {
             let snapshot = self.snapshot();
             let state = market_state(&snapshot, &market)?;
@@ -492,7 +490,7 @@ impl Engine {
             let chunks = self.chunk_store();
             let put = move || {
                 let bytes = codec::encode_chunk(&stored).map_err(EngineError::internal)?;
-                chunks.put(&bytes).map_err(EngineError::internal)
+                Ok::<_, EngineError>(chunks.put(&bytes)?)
             };
             let hash = tokio::task::spawn_blocking(put)
                 .await

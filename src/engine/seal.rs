@@ -2,7 +2,7 @@
 //!
 //! A *ticket* names one item of one answer, so that a later event can be traced to it; a *cursor*
 //! names where the next page begins. Both are plain bytes with a 16-byte tag over all of them,
-//! SipHash-2-4-128 under a secret of the store (Aumasson and Bernstein, "SipHash: a fast
+//! `SipHash`-2-4-128 under a secret of the store (Aumasson and Bernstein, "`SipHash`: a fast
 //! short-input PRF": a keyed tag is what it was made for), in base64 without padding.
 //!
 //! Tickets are made for every item of every page, so the part that all items of a page share is

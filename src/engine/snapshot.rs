@@ -23,6 +23,7 @@ use crate::ranking::build::MarketView;
 use crate::record::desk::CalendarV1;
 use crate::record::market::GoodsV1;
 use crate::store::Revision;
+use crate::telemetry::series::MarketSeries;
 
 /// An object and the revision of its last change.
 #[derive(Debug)]
@@ -99,6 +100,8 @@ pub struct MarketState {
     pub sets: BTreeMap<PromotionId, Arc<HeldSet>>,
     /// Ranking views in order of time; the last one's end is the next boundary.
     pub views: Vec<Arc<TimedView>>,
+    /// Where its latencies are counted.
+    pub series: MarketSeries,
 }
 
 /// The rows of a promotion, and what they were evaluated from.

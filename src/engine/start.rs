@@ -19,6 +19,7 @@ use crate::engine::entropy::Entropy;
 use crate::engine::error::EngineError;
 use crate::engine::fold::{FoldError, Folder, Wake};
 use crate::engine::imports::Progress;
+use crate::engine::jobs::Ran;
 use crate::engine::pages::Pages;
 use crate::engine::snapshot::{MarketState, Snapshot, TimedView};
 use crate::engine::view::{self, Goods};
@@ -77,6 +78,7 @@ struct Inner {
     in_progress: Mutex<BTreeSet<CommitId>>,
     importing: Mutex<BTreeMap<MarketId, Arc<Progress>>>,
     keys_used: Mutex<BTreeSet<KeyId>>,
+    ran: Mutex<Ran>,
     pages: Pages,
 }
 
@@ -155,6 +157,7 @@ impl Engine {
             in_progress: Mutex::default(),
             importing: Mutex::default(),
             keys_used: Mutex::default(),
+            ran: Mutex::default(),
             pages: Pages::default(),
         }));
         engine.begin_store().await?;
@@ -353,6 +356,14 @@ impl Engine {
         }
     }
 
+    /// Waits until the revision of this number is published.
+    ///
+    /// # Errors
+    /// `snapshot-behind` if it does not come in time.
+    pub async fn reached_revision(&self, revision: u64) -> Result<(), EngineError> {
+        self.published(Revision(revision)).await
+    }
+
     /// Waits until something newer than `snapshot` is published, after a lost race.
     pub(in crate::engine) async fn catch_up(&self, snapshot: &Snapshot) -> Result<(), EngineError> {
         self.published(snapshot.revision.next()).await
@@ -396,7 +407,9 @@ impl Engine {
             };
             EngineError::Invalid(vec![fault.at("/now")])
         })?;
-        self.moved().await
+        self.moved().await?;
+        self.run_due_jobs().await;
+        Ok(())
     }
 
     fn wake(&self, wake: Wake) {
@@ -455,6 +468,11 @@ impl Engine {
         if let Ok(mut used) = self.0.keys_used.try_lock() {
             used.insert(key);
         }
+    }
+
+    /// Asks or notes when jobs ran.
+    pub(in crate::engine) fn ran<T>(&self, ask: impl FnOnce(&mut Ran) -> T) -> T {
+        ask(&mut lock(&self.0.ran))
     }
 
     /// Keys used since the last call.

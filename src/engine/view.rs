@@ -13,7 +13,7 @@ use crate::catalogue::Catalogue;
 use crate::domain::boost::BoostLevel;
 use crate::domain::id::PromotionId;
 use crate::domain::time::{Period, Timestamp, Today};
-use crate::engine::snapshot::{Held, HeldSet, MarketState, MeasuredSlot, TimedView};
+use crate::engine::snapshot::{Held, HeldSet, MeasuredSlot, TimedView};
 use crate::measurement::split::{Coin, Share};
 use crate::predicate::written::WrittenMatcher;
 use crate::promotion::restriction;
@@ -94,14 +94,13 @@ pub(in crate::engine) fn build(
     )
 }
 
-/// The state of a market at `now`, with the successor view if its boundary is near.
-pub(in crate::engine) fn market_state(
-    market: Held<crate::catalogue::market::Market>,
-    declared: Arc<crate::record::market::GoodsV1>,
+/// The view that holds at `now`, its successor if that boundary is near, and the rows of their
+/// promotions.
+pub(in crate::engine) fn views(
     goods: &Goods<'_>,
     now: Timestamp,
     known: &Sets,
-) -> MarketState {
+) -> (Vec<Arc<TimedView>>, Sets) {
     let (current, mut sets) = build(goods, now, known);
     let end = current.period.end();
     let mut views = vec![Arc::new(current)];
@@ -110,14 +109,7 @@ pub(in crate::engine) fn market_state(
         sets.extend(more);
         views.push(Arc::new(successor));
     }
-    MarketState {
-        market,
-        goods: declared,
-        catalogue: Arc::clone(goods.catalogue),
-        base: Arc::clone(goods.base),
-        sets,
-        views,
-    }
+    (views, sets)
 }
 
 /// How long before a boundary the view behind it is made.

@@ -48,6 +48,8 @@ pub struct PromotionDraft {
     pub suspended: bool,
     /// For colleagues.
     pub note: Option<String>,
+    /// What was wrong with it before it became a draft; told with everything else.
+    pub faults: Vec<Complaint>,
 }
 
 /// What the server adds to a draft when it creates.
@@ -74,11 +76,11 @@ impl Promotion {
     /// # Errors
     /// All complaints at once, with pointers as the API names the fields.
     pub fn create(
-        draft: PromotionDraft,
+        mut draft: PromotionDraft,
         made: Made,
         find: FindCatalogue<'_, '_>,
     ) -> Result<Self, Vec<Complaint>> {
-        let mut complaints = Complaints::new();
+        let mut complaints = Complaints::after(std::mem::take(&mut draft.faults));
         let kind = read_kind(&draft, &mut complaints);
         let read = read_terms(draft, kind, find, &[], &mut complaints);
         let Some((mut terms, wished)) = read else {
@@ -146,12 +148,12 @@ impl Promotion {
     /// The draft under the id, kind and origin of this promotion.
     fn rewritten(
         &self,
-        draft: PromotionDraft,
+        mut draft: PromotionDraft,
         edit: Edit<'_>,
         find: FindCatalogue<'_, '_>,
         accepted: &[&Selection],
     ) -> Result<Self, Vec<Complaint>> {
-        let mut complaints = Complaints::new();
+        let mut complaints = Complaints::after(std::mem::take(&mut draft.faults));
         let other_kind = |kind: &String| kind != self.kind.as_str();
         if draft.kind.as_ref().is_some_and(other_kind) {
             complaints.add("/kind", Fault::ReadOnly);
@@ -187,6 +189,7 @@ impl Promotion {
             measurement: Some(MeasurementDraft::of(settings)),
             suspended: self.suspended,
             note: self.note.clone(),
+            faults: Vec::new(),
         }
     }
 

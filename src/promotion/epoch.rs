@@ -230,7 +230,11 @@ impl MeasurementDraft {
     }
 }
 
-fn read_share(text: &str) -> Result<Percent, Fault> {
+/// Reads the share of sessions that see a measured promotion.
+///
+/// # Errors
+/// `bad-format`, `out-of-range`.
+pub fn read_share(text: &str) -> Result<Percent, Fault> {
     let (min, max) = SHARE_SHOWN_PERCENT;
     let share = Percent::parse(text)?;
     if (min * 100..=max * 100).contains(&share.basis_points()) {

@@ -9,12 +9,13 @@ use crate::access::principal::{Actor, Grant, MarketScope, Principal, Role};
 use crate::domain::complaint::Fault;
 use crate::domain::id::{KeyId, MarketId, SellerKey};
 use crate::domain::time::Timestamp;
-use crate::record::{RecordError, Stored};
+use crate::record::{RecordError, Stored, hex};
 use crate::store::codec::Kind;
 
 /// An API key; of its secrets only the digests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyV1 {
+    #[serde(with = "hex::one")]
     id: [u8; 16],
     name: String,
     roles: Vec<String>,
@@ -25,6 +26,7 @@ pub struct KeyV1 {
     origins: Vec<String>,
     expires: Option<i64>,
     /// SHA-256 of each living secret, newest first, and when it ends, if before the key.
+    #[serde(with = "hex::pairs")]
     digests: Vec<([u8; 32], Option<i64>)>,
     created: i64,
     created_by: String,
@@ -35,6 +37,10 @@ pub struct KeyV1 {
 impl Stored for KeyV1 {
     const KIND: Kind = Kind(20);
     const SCHEMA: u16 = 1;
+
+    fn check(self) -> Result<(), RecordError> {
+        KeyRecord::try_from(self).map(drop)
+    }
 }
 
 impl From<&KeyRecord> for KeyV1 {

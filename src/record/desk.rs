@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::Stored;
+use crate::record::{Stored, hex};
 use crate::store::codec::Kind;
 
 /// The store's secrets. Never rotated: `split_key`, or every session would change its arms.
@@ -12,12 +12,16 @@ pub struct MetaV1 {
     /// When the store was made, in milliseconds.
     pub created: i64,
     /// Under which sessions are split.
+    #[serde(with = "hex::one")]
     pub split_key: [u8; 16],
     /// Under which tickets are sealed.
+    #[serde(with = "hex::one")]
     pub ticket_key: [u8; 16],
     /// Under which cursors are sealed.
+    #[serde(with = "hex::one")]
     pub cursor_key: [u8; 16],
     /// Under which keys are hashed before they leave the process.
+    #[serde(with = "hex::one")]
     pub hash_key: [u8; 16],
     /// Whether the store was made to run under a test clock.
     pub test_clock: bool,
@@ -68,10 +72,13 @@ pub struct AuditV1 {
     /// Key of the record concerned.
     pub object: String,
     /// SHA-256 of the record's stored form before, if it stood.
+    #[serde(with = "hex::option")]
     pub before: Option<[u8; 32]>,
     /// SHA-256 of the record's stored form after, if it stands.
+    #[serde(with = "hex::option")]
     pub after: Option<[u8; 32]>,
     /// The stored form after, where it is short enough: a version to go back to.
+    #[serde(with = "hex::blob")]
     pub version: Option<Vec<u8>>,
     /// Schema of `version`.
     pub schema: u16,
@@ -90,12 +97,14 @@ pub struct AnswerV1 {
     /// When it was given, in milliseconds.
     pub at: i64,
     /// SHA-256 of the request's body.
+    #[serde(with = "hex::one")]
     pub request: [u8; 32],
     /// HTTP status.
     pub status: u16,
     /// Where the created object lies.
     pub location: Option<String>,
     /// The body; absent where it was too long to keep.
+    #[serde(with = "hex::blob")]
     pub body: Option<Vec<u8>>,
 }
 

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::Stored;
+use crate::record::{Stored, hex};
 use crate::store::codec::Kind;
 
 /// One import and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportV1 {
     /// Its id.
+    #[serde(with = "hex::one")]
     pub id: [u8; 16],
     /// The market fed.
     pub market: String,
@@ -39,6 +40,7 @@ pub struct ImportV1 {
     /// Faults in all.
     pub n_errors: u64,
     /// Chunk with every fault, one JSON object a line, where there are more.
+    #[serde(with = "hex::option")]
     pub all_errors: Option<[u8; 32]>,
     /// Code, text and count of each warning.
     pub warnings: Vec<(String, String, u64)>,
@@ -47,6 +49,7 @@ pub struct ImportV1 {
     /// Revision from which the goods stand, if they do.
     pub revision: Option<u64>,
     /// Chunks of the changes that were held back, kept for being forced until `kept_until`.
+    #[serde(with = "hex::list")]
     pub upload: Vec<[u8; 32]>,
     /// When the upload may go, in milliseconds.
     pub kept_until: i64,

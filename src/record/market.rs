@@ -8,7 +8,7 @@ use crate::domain::money::{Currency, Percent};
 use crate::domain::time::Zone;
 use crate::domain::value::Locale;
 use crate::predicate::rule::Attr;
-use crate::record::{RecordError, Stored};
+use crate::record::{RecordError, Stored, hex};
 use crate::store::codec::Kind;
 
 /// A market and where its goods lie.
@@ -38,8 +38,10 @@ pub struct GoodsV1 {
     /// Number of the generation; 0 before the first import.
     pub generation: u64,
     /// SHA-256 of the manifest chunk; absent before the first import.
+    #[serde(with = "hex::option")]
     pub manifest: Option<[u8; 32]>,
     /// SHA-256 of the delta chunks, oldest first.
+    #[serde(with = "hex::list")]
     pub deltas: Vec<[u8; 32]>,
     /// Attributes with the type and level they keep until redeclared.
     pub attributes: Vec<DeclaredV1>,
@@ -66,6 +68,10 @@ pub struct DeclaredV1 {
 impl Stored for MarketV1 {
     const KIND: Kind = Kind(2);
     const SCHEMA: u16 = 1;
+
+    fn check(self) -> Result<(), RecordError> {
+        self.market().map(drop)
+    }
 }
 
 impl MarketV1 {

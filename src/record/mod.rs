@@ -8,6 +8,7 @@
 //! - [`key`]: which key a record of each kind has
 //! - [`market`], [`catalogue`], [`promotion`], [`access`], [`desk`], [`import`]: the stored forms
 //!   by subject
+//! - [`json`]: the list of all kinds, and their records as JSON
 //!
 //! Invariants: every schema ever released opens; what is written is the newest; a round trip gives
 //! an equal aggregate with optional fields absent and present.
@@ -16,12 +17,24 @@
 //! are decoded in parallel by the caller.
 
 pub mod access;
+#[cfg(test)]
+mod any;
+#[cfg(test)]
+mod any_goods;
 pub mod catalogue;
 pub mod desk;
+#[cfg(test)]
+mod formats;
+mod hex;
 pub mod import;
+pub mod json;
 pub mod key;
+#[cfg(test)]
+mod laws;
 pub mod market;
 pub mod promotion;
+#[cfg(test)]
+mod samples;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -54,6 +67,14 @@ pub trait Stored: Serialize + DeserializeOwned {
             return Err(RecordError::TooNew { kind, schema });
         }
         Ok(value.form()?)
+    }
+
+    /// Whether the aggregate's constructor takes it; a form without an aggregate is its own.
+    ///
+    /// # Errors
+    /// [`RecordError::Refused`].
+    fn check(self) -> Result<(), RecordError> {
+        Ok(())
     }
 }
 

@@ -13,13 +13,14 @@ use crate::predicate::rule::{Attr, Op};
 use crate::predicate::written::{WrittenMatcher, WrittenRule};
 use crate::promotion::epoch::{Epoch, Plan, Settings};
 use crate::promotion::terms::{Kind, Promotion, Restriction, Terms};
-use crate::record::{RecordError, Stored};
+use crate::record::{RecordError, Stored, hex};
 use crate::selection::definition::{Selection, SelectionDraft};
 use crate::store::codec::Kind as RecordKind;
 
 /// A whole promotion or demotion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PromotionV1 {
+    #[serde(with = "hex::one")]
     id: [u8; 16],
     demotion: bool,
     /// 1 low, 2 medium, 3 high; 0 for demotions.
@@ -90,6 +91,10 @@ pub struct EpochV1 {
 impl Stored for PromotionV1 {
     const KIND: RecordKind = RecordKind(4);
     const SCHEMA: u16 = 1;
+
+    fn check(self) -> Result<(), RecordError> {
+        Promotion::try_from(self).map(drop)
+    }
 }
 
 impl From<&Promotion> for PromotionV1 {

@@ -88,74 +88,50 @@ impl Collector for Scrape {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let own = &self.metrics;
         let mut page = Page { encoder };
-        let markets = own.markets.all();
-        let latencies = |pick: fn(&MarketSeries) -> &Latency| {
-            let picked = markets
-                .iter()
-                .map(move |(market, series)| (&**market, pick(series)));
-            picked.collect::<Vec<_>>()
-        };
-        page.latencies(
-            ("rank_latency", "From the request read to the answer ready"),
-            &latencies(|series| &series.rank_latency),
-        )?;
-        page.latencies(
-            (
-                "publish_duration",
-                "From a commit seen to its snapshot published",
-            ),
-            &latencies(|series| &series.publish_duration),
-        )?;
-        page.snapshots(&markets, self.now)?;
+        page.markets(&own.markets.all(), self.now)?;
         page.answers(&own.routes.all())?;
-        page.count(
-            "import_rows",
-            "Rows of imports that were read",
-            &own.import_rows,
-        )?;
-        page.count(
-            "import_rows_rejected",
-            "Rows of imports that were wrong",
-            &own.import_rows_rejected,
-        )?;
-        let refused = own.refused.all();
-        let refused: Vec<_> = refused
-            .iter()
-            .map(|(name, count)| (&**name, count))
-            .collect();
-        page.counts(
-            ("refused", "Requests refused before any work"),
-            ("reason", &refused),
-        )?;
-        let steps = own.recovered.all();
-        let steps: Vec<_> = steps.iter().map(|(name, count)| (&**name, count)).collect();
-        page.counts(
+        let title = ("refused", "Requests refused before any work");
+        page.counts(title, "reason", &own.refused.all())?;
+        let title = (
+            "store_recovered",
+            "Steps of recovery that changed something",
+        );
+        page.counts(title, "step", &own.recovered.all())?;
+        let counters = [
             (
-                "store_recovered",
-                "Steps of recovery that changed something",
+                "import_rows",
+                "Rows of imports that were read",
+                &own.import_rows,
             ),
-            ("step", &steps),
-        )?;
-        page.count(
-            "store_errors",
-            "Failures of the store and damage found",
-            &own.store_errors,
-        )?;
-        page.count(
-            "dropped_page_events",
-            "Page events that found the queue full",
-            &own.dropped_page_events,
-        )?;
-        page.count(
-            "accept_failures",
-            "Connections that could not be accepted",
-            &own.accept_failures,
-        )?;
-        page.count(
-            "panics_caught",
-            "Requests that panicked",
-            &own.panics_caught,
-        )?;
+            (
+                "import_rows_rejected",
+                "Rows of imports that were wrong",
+                &own.import_rows_rejected,
+            ),
+            (
+                "store_errors",
+                "Failures of the store and damage found",
+                &own.store_errors,
+            ),
+            (
+                "dropped_page_events",
+                "Page events that found the queue full",
+                &own.dropped_page_events,
+            ),
+            (
+                "accept_failures",
+                "Connections that could not be accepted",
+                &own.accept_failures,
+            ),
+            (
+                "panics_caught",
+                "Requests that panicked",
+                &own.panics_caught,
+            ),
+        ];
+        for (name, help, counter) in counters {
+            page.count(name, help, counter)?;
+        }
         page.gauge("connections", "Open connections", &own.connections)
     }
 }
@@ -189,14 +165,26 @@ impl Page<'_> {
     fn counts(
         &mut self,
         title: (&'static str, &str),
-        (label, counters): (&str, &[(&str, &Counter)]),
+        label: &str,
+        counters: &[(Arc<str>, Counter)],
     ) -> fmt::Result {
         let mut encoder = self.open(title, None, MetricType::Counter)?;
         for (name, counter) in counters {
-            let labels = [(label, *name)];
+            let labels = [(label, &**name)];
             ConstCounter::new(counter.get()).encode(encoder.encode_family(&labels)?)?;
         }
         Ok(())
+    }
+
+    fn markets(&mut self, markets: &[(Arc<str>, MarketSeries)], now: Timestamp) -> fmt::Result {
+        let title = ("rank_latency", "From the request read to the answer ready");
+        self.latencies(title, markets, |series| &series.rank_latency)?;
+        let title = (
+            "publish_duration",
+            "From a commit seen to its snapshot published",
+        );
+        self.latencies(title, markets, |series| &series.publish_duration)?;
+        self.snapshots(markets, now)
     }
 
     fn answers(&mut self, routes: &[(Arc<str>, Answers)]) -> fmt::Result {
@@ -233,17 +221,18 @@ impl Page<'_> {
     fn latencies(
         &mut self,
         title: (&'static str, &str),
-        series: &[(&str, &Latency)],
+        markets: &[(Arc<str>, MarketSeries)],
+        pick: fn(&MarketSeries) -> &Latency,
     ) -> fmt::Result {
         let mut encoder = self.open(title, Some(&Unit::Seconds), MetricType::Histogram)?;
-        for (market, latency) in series {
-            let observed = latency.observed();
+        for (market, series) in markets {
+            let observed = pick(series).observed();
             let ends = BUCKETS_US
                 .iter()
                 .map(|us| Duration::from_micros(*us).as_secs_f64());
             let buckets: Vec<_> = ends.chain([f64::INFINITY]).zip(observed.buckets).collect();
             let count = observed.buckets.iter().sum();
-            let labels = [("market", *market)];
+            let labels = [("market", &**market)];
             encoder
                 .encode_family(&labels)?
                 .encode_histogram::<Vec<(String, String)>>(

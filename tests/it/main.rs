@@ -3,6 +3,14 @@
 
 mod backup;
 mod conformance;
+mod datasets;
+mod http_framing;
+mod http_gate;
+mod http_h2;
+mod http_load;
+mod http_rig;
+mod http_times;
+mod model;
 mod restore;
 mod rig;
 mod sim_disk;

@@ -5,6 +5,7 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::row::Row;
 use crate::domain::boost::BoostLevel;
 use crate::domain::id::RequestId;
+use crate::engine::idle::Idle;
 use crate::engine::rank::{RankAnswer, RankRequest, RankWarning};
 use crate::measurement::split::Arm;
 use crate::predicate::facts::Facts;
@@ -62,7 +63,10 @@ pub(crate) fn write(
         out.push(b'[');
         for slot in answer.page.applied.iter() {
             comma(&mut out);
-            string(&mut out, &answer.timed.view.table().promotion(slot).to_string());
+            string(
+                &mut out,
+                &answer.timed.view.table().promotion(slot).to_string(),
+            );
         }
         out.push(b']');
     }
@@ -80,7 +84,14 @@ fn write_arms(out: &mut Vec<u8>, answer: &RankAnswer) {
         name(out, "promotion");
         string(out, &promotion.to_string());
         name(out, "arm");
-        string(out, if *arm == Arm::Shown { "shown" } else { "withheld" });
+        string(
+            out,
+            if *arm == Arm::Shown {
+                "shown"
+            } else {
+                "withheld"
+            },
+        );
         out.push(b'}');
     }
     out.push(b']');
@@ -98,7 +109,12 @@ fn write_item(
     let variant = catalogue.variant_key(item.row);
     let position = answer.offset + u32::try_from(place).unwrap_or(u32::MAX);
     out.extend_from_slice(b"{\"product\":");
-    string(out, catalogue.product_key(catalogue.product_of(item.row)).as_str());
+    string(
+        out,
+        catalogue
+            .product_key(catalogue.product_of(item.row))
+            .as_str(),
+    );
     out.extend_from_slice(b",\"variant\":");
     string(out, variant.as_str());
     out.extend_from_slice(b",\"position\":");
@@ -122,7 +138,8 @@ fn write_item(
         out.push(b'}');
     }
     if let Some(explanation) = answer.explanations.get(place) {
-        write_explanation(out, answer, (place, item.row), explanation);
+        let idle = answer.idle.get(place).map_or(&[][..], Vec::as_slice);
+        write_explanation(out, answer, item.row, (explanation, idle));
     }
     out.push(b'}');
 }
@@ -132,8 +149,13 @@ fn write_field(out: &mut Vec<u8>, catalogue: &Catalogue, row: Row, attr: &Attr) 
     name(out, attr.as_str());
     let facts = catalogue.facts(row);
     let currency = catalogue.locale().currency;
-    let mut values = facts.values(attr).map(|value| value.to_value().format(currency));
-    if catalogue.column(attr.as_str()).is_some_and(|column| column.multi()) {
+    let mut values = facts
+        .values(attr)
+        .map(|value| value.to_value().format(currency));
+    if catalogue
+        .column(attr.as_str())
+        .is_some_and(|column| column.multi())
+    {
         out.push(b'[');
         for value in values {
             comma(out);
@@ -151,8 +173,8 @@ fn write_field(out: &mut Vec<u8>, catalogue: &Catalogue, row: Row, attr: &Attr) 
 fn write_explanation(
     out: &mut Vec<u8>,
     answer: &RankAnswer,
-    (place, row): (usize, Row),
-    why: &Explanation,
+    row: Row,
+    (why, idle): (&Explanation, &[Idle]),
 ) {
     let optional = |out: &mut Vec<u8>, number: Option<u32>| match number {
         Some(number) => integer(out, number),
@@ -190,10 +212,20 @@ fn write_explanation(
     out.push(b'[');
     for (slot, reason) in &why.not_used {
         let promotion = &answer.timed.promotions[usize::from(slot.0)].value;
-        write_unused(out, &promotion.id.to_string(), &promotion.name, reason_word(*reason));
+        write_unused(
+            out,
+            &promotion.id.to_string(),
+            &promotion.name,
+            reason_word(*reason),
+        );
     }
-    for (promotion, reason) in answer.idle_holders(place) {
-        write_unused(out, &promotion.id.to_string(), &promotion.name, reason);
+    for (promotion, reason) in idle {
+        write_unused(
+            out,
+            &promotion.id.to_string(),
+            &promotion.name,
+            reason.as_str(),
+        );
     }
     out.extend_from_slice(b"]}");
 }

@@ -9,7 +9,9 @@ use crate::api::wire::rules::read_clause;
 use crate::api::wire::scalar;
 use crate::domain::category::CategoryId;
 use crate::domain::complaint::Fault;
-use crate::domain::id::{KEY_CHARS_MAX, MarketId, Panel, PromotionId, SessionKey, Shopper};
+use crate::domain::id::{
+    GroupOfShoppers, KEY_CHARS_MAX, MarketId, Panel, PromotionId, SessionKey, Shopper,
+};
 use crate::domain::time::Timestamp;
 use crate::engine::rank::{ForcedArms, RankExtras, RankRequest, UserContext, WrittenSort};
 use crate::measurement::split::Arm;
@@ -35,19 +37,23 @@ const FIELDS_MAX: usize = 50;
 /// What may be asked for beside the items.
 const INCLUDES: [&str; 3] = ["flags", "offers", "shelf_prices"];
 
-/// Reads a body.
-///
-/// # Errors
-/// All complaints at once.
-pub(crate) fn read(market: &MarketId, body: &Value) -> Read<(RankRequest, RankExtras)> {
-    let mut fields = Fields::of(body)?;
+/// Reads a body; what is wrong goes with the request.
+pub(crate) fn read(market: &MarketId, body: &Value) -> (RankRequest, RankExtras) {
+    let ((request, extras), faults) = Fields::gather(body, |fields| read_fields(market, fields));
+    (request, RankExtras { faults, ..extras })
+}
+
+fn read_fields(market: &MarketId, fields: &mut Fields<'_>) -> (RankRequest, RankExtras) {
     let session = fields.scalar("session_key", scalar::parsed(SessionKey::parse));
     let shopper = fields.scalar("customer_key", scalar::parsed(Shopper::parse));
-    fields.scalar("shopper_group", scalar::parsed(Shopper::parse));
+    fields.scalar("shopper_group", scalar::parsed(GroupOfShoppers::parse));
     let context = fields.scalar("user_context", scalar::parsed(parse_context));
     let context = context.unwrap_or(UserContext::Personalized);
     if context == UserContext::Anonymous {
-        let named = [("session_key", session.is_some()), ("customer_key", shopper.is_some())];
+        let named = [
+            ("session_key", session.is_some()),
+            ("customer_key", shopper.is_some()),
+        ];
         for (name, _) in named.into_iter().filter(|(_, present)| *present) {
             let why = "anonymous requests carry no session and no person".to_owned();
             fields.complain(name, Fault::Contradiction { why });
@@ -76,7 +82,11 @@ pub(crate) fn read(market: &MarketId, body: &Value) -> Read<(RankRequest, RankEx
     let facets = fields.list("facets", FACETS_MAX, whole(scalar::parsed(Attr::parse)));
     let facet_limit = fields.scalar("facet_limit", scalar::up_to(FACET_LIMIT_MAX));
     let own_fields = fields.list("fields", FIELDS_MAX, whole(scalar::parsed(Attr::parse)));
-    fields.list("include", INCLUDES.len(), whole(scalar::parsed(parse_include)));
+    fields.list(
+        "include",
+        INCLUDES.len(),
+        whole(scalar::parsed(parse_include)),
+    );
     let count = fields.scalar("count", scalar::flag);
     let explain = fields.scalar("explain", scalar::flag);
     let at = fields.scalar("at", scalar::parsed(Timestamp::parse));
@@ -107,39 +117,52 @@ pub(crate) fn read(market: &MarketId, body: &Value) -> Read<(RankRequest, RankEx
         cursor,
         count: count.unwrap_or(true),
         explain: explain.unwrap_or(false),
+        faults: Vec::new(),
     };
-    fields.finish(Some((request, extras)))
+    (request, extras)
 }
 
 /// The body that a GET's query stands for: `f.<attr>=v` is a clause, repeated values are
 /// alternatives, `f.<attr>.min` and `.max` are bounds, lists are separated by commas.
-pub(crate) fn body_of_query(pairs: &[(String, String)]) -> Value {
+///
+/// # Errors
+/// The name of a member that is there twice and cannot be.
+pub(crate) fn body_of_query(pairs: &[(String, String)]) -> Result<Value, &str> {
     let mut body = Map::new();
     let mut lists: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     let mut ranges: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for (name, value) in pairs {
-        match name.strip_prefix("f.") {
-            Some(filter) => match bound(filter) {
-                Some((attr, bound)) => {
-                    ranges.entry(attr).or_default().insert(bound.to_owned(), json!(value));
-                }
-                None => lists.entry(filter).or_default().push(json!(value)),
-            },
-            None => {
-                body.insert(name.clone(), typed(name, value));
+        let Some(filter) = name.strip_prefix("f.") else {
+            if body.insert(name.clone(), typed(name, value)).is_some() {
+                return Err(name);
             }
+            continue;
+        };
+        let Some((attr, bound)) = bound(filter) else {
+            lists.entry(filter).or_default().push(json!(value));
+            continue;
+        };
+        let range = ranges.entry(attr).or_default();
+        if range.insert(bound.to_owned(), json!(value)).is_some() {
+            return Err(name);
         }
     }
-    let listed = lists.into_iter().map(|(attr, values)| json!({ "attr": attr, "in": values }));
+    let listed = lists
+        .into_iter()
+        .map(|(attr, values)| json!({ "attr": attr, "in": values }));
     let ranged = ranges.into_iter().map(|(attr, mut range)| {
         range.insert("attr".to_owned(), json!(attr));
         Value::Object(range)
     });
     let clauses: Vec<Value> = listed.chain(ranged).collect();
-    if !clauses.is_empty() {
-        body.insert("filter".to_owned(), json!({ "all": clauses }));
+    if !clauses.is_empty()
+        && body
+            .insert("filter".to_owned(), json!({ "all": clauses }))
+            .is_some()
+    {
+        return Err("filter");
     }
-    Value::Object(body)
+    Ok(Value::Object(body))
 }
 
 fn bound(filter: &str) -> Option<(&str, &'static str)> {
@@ -150,12 +173,12 @@ fn bound(filter: &str) -> Option<(&str, &'static str)> {
 /// Numbers, flags and lists, where the field is one; everything else is text.
 fn typed(name: &str, value: &str) -> Value {
     match name {
-        "limit" | "offset" | "facet_limit" => {
-            value.parse::<i64>().map_or_else(|_| json!(value), |number| json!(number))
-        }
-        "count" | "explain" => {
-            value.parse::<bool>().map_or_else(|_| json!(value), |flag| json!(flag))
-        }
+        "limit" | "offset" | "facet_limit" => value
+            .parse::<i64>()
+            .map_or_else(|_| json!(value), |number| json!(number)),
+        "count" | "explain" => value
+            .parse::<bool>()
+            .map_or_else(|_| json!(value), |flag| json!(flag)),
         "sort" | "facets" | "fields" | "include" => {
             let parts = value.split(',').filter(|part| !part.is_empty());
             json!(parts.collect::<Vec<_>>())
@@ -194,7 +217,10 @@ fn parse_group(text: &str) -> Result<GroupBy, Fault> {
         "variant" => Ok(GroupBy::Variant),
         "product" => Ok(GroupBy::Product),
         "product_group" => Ok(GroupBy::ProductGroup),
-        _ => Err(Fault::unknown_value(text, &["variant", "product", "product_group"])),
+        _ => Err(Fault::unknown_value(
+            text,
+            &["variant", "product", "product_group"],
+        )),
     }
 }
 
@@ -210,11 +236,18 @@ fn parse_sort(text: &str) -> Result<WrittenSort, Fault> {
         "desc" => true,
         _ => return Err(Fault::unknown_value(direction, &["asc", "desc"])),
     };
-    Ok(WrittenSort::By { attr: Attr::parse(attr)?, descending })
+    Ok(WrittenSort::By {
+        attr: Attr::parse(attr)?,
+        descending,
+    })
 }
 
 fn parse_include(text: &str) -> Result<(), Fault> {
-    if INCLUDES.contains(&text) { Ok(()) } else { Err(Fault::unknown_value(text, &INCLUDES)) }
+    if INCLUDES.contains(&text) {
+        Ok(())
+    } else {
+        Err(Fault::unknown_value(text, &INCLUDES))
+    }
 }
 
 fn read_key(value: &Value) -> Result<String, Fault> {
@@ -224,18 +257,28 @@ fn read_key(value: &Value) -> Result<String, Fault> {
 fn read_candidates(value: &Value) -> Read<Vec<Vec<String>>> {
     let mut fields = Fields::of(value)?;
     let classes = fields.need_part("classes", |value| {
-        read_list(value, CLASSES_MAX, |class| read_list(class, CANDIDATES_MAX, whole(read_key)))
+        read_list(value, CLASSES_MAX, |class| {
+            read_list(class, CANDIDATES_MAX, whole(read_key))
+        })
     });
     let have: usize = classes.iter().flatten().map(Vec::len).sum();
     if CANDIDATES_MAX < have {
-        fields.complain("classes", Fault::TooMany { have, max: CANDIDATES_MAX });
+        fields.complain(
+            "classes",
+            Fault::TooMany {
+                have,
+                max: CANDIDATES_MAX,
+            },
+        );
     }
     fields.finish(classes)
 }
 
 fn read_filter(value: &Value) -> Read<Vec<WrittenRule>> {
     let mut fields = Fields::of(value)?;
-    let clauses = fields.list("all", CLAUSES_MAX, |clause| read_clause(clause, FILTER_VALUES_MAX));
+    let clauses = fields.list("all", CLAUSES_MAX, |clause| {
+        read_clause(clause, FILTER_VALUES_MAX)
+    });
     fields.finish(Some(clauses.unwrap_or_default()))
 }
 
@@ -246,7 +289,9 @@ fn read_arms(value: &Value) -> Read<ForcedArms> {
         _ => Err(Fault::unknown_value(text, &["shown", "withheld"])),
     };
     let Value::Object(each) = value else {
-        return scalar::parsed(arm)(value).map(ForcedArms::All).map_err(|f| vec![f.at("")]);
+        return scalar::parsed(arm)(value)
+            .map(ForcedArms::All)
+            .map_err(|f| vec![f.at("")]);
     };
     let mut complaints = crate::domain::complaint::Complaints::new();
     let mut arms = Vec::with_capacity(each.len());
@@ -270,8 +315,16 @@ mod tests {
 
     #[track_caller]
     fn check(body: &Value, expected: &[(&str, &str)]) {
-        let complaints = read(&market(), body).err().unwrap_or_default();
-        let found: Vec<_> = complaints.iter().map(|c| (&*c.pointer, c.fault.code())).collect();
+        let (
+            _,
+            RankExtras {
+                faults: complaints, ..
+            },
+        ) = read(&market(), body);
+        let found: Vec<_> = complaints
+            .iter()
+            .map(|c| (&*c.pointer, c.fault.code()))
+            .collect();
         assert_eq!(found, expected);
     }
 
@@ -283,25 +336,34 @@ mod tests {
         check(&json!({ "offset": 10_001 }), &[("/offset", "out-of-range")]);
         check(&json!({ "limit": "9" }), &[("/limit", "wrong-type")]);
         check(&json!({ "q": "x".repeat(201) }), &[("/q", "too-long")]);
-        check(&json!({ "sort": ["a:asc", "b:asc", "c:asc", "d:asc", "e:asc"] }), &[(
-            "/sort", "too-many",
-        )]);
+        check(
+            &json!({ "sort": ["a:asc", "b:asc", "c:asc", "d:asc", "e:asc"] }),
+            &[("/sort", "too-many")],
+        );
         let keys: Vec<String> = (0..5_001).map(|n| n.to_string()).collect();
-        check(&json!({ "candidates": { "classes": [keys, keys] } }), &[(
-            "/candidates/classes", "too-many",
-        )]);
+        check(
+            &json!({ "candidates": { "classes": [keys, keys] } }),
+            &[("/candidates/classes", "too-many")],
+        );
     }
 
     #[test]
     fn parts_that_exclude_each_other_are_refused() {
-        check(&json!({ "q": "a", "candidates": { "classes": [] } }), &[(
-            "/candidates", "contradiction",
-        )]);
-        check(&json!({ "user_context": "anonymous", "session_key": "s", "customer_key": "c" }), &[
-            ("/session_key", "contradiction"),
-            ("/customer_key", "contradiction"),
-        ]);
-        check(&json!({ "cursor": "c1.x", "offset": 5 }), &[("/offset", "contradiction")]);
+        check(
+            &json!({ "q": "a", "candidates": { "classes": [] } }),
+            &[("/candidates", "contradiction")],
+        );
+        check(
+            &json!({ "user_context": "anonymous", "session_key": "s", "customer_key": "c" }),
+            &[
+                ("/session_key", "contradiction"),
+                ("/customer_key", "contradiction"),
+            ],
+        );
+        check(
+            &json!({ "cursor": "c1.x", "offset": 5 }),
+            &[("/offset", "contradiction")],
+        );
     }
 
     #[test]
@@ -324,8 +386,13 @@ mod tests {
     #[test]
     fn a_get_reads_as_the_equal_post() {
         let query = [
-            ("f.brand", "Nord"), ("f.brand", "Vela"), ("f.price.min", "10"), ("f.price.max", "20"),
-            ("limit", "5"), ("sort", "in_stock:desc,relevance"), ("explain", "true"),
+            ("f.brand", "Nord"),
+            ("f.brand", "Vela"),
+            ("f.price.min", "10"),
+            ("f.price.max", "20"),
+            ("limit", "5"),
+            ("sort", "in_stock:desc,relevance"),
+            ("explain", "true"),
         ];
         let pairs: Vec<_> = query.map(|(n, v)| (n.to_owned(), v.to_owned())).into();
         let expected = json!({
@@ -335,7 +402,19 @@ mod tests {
                 { "attr": "price", "min": "10", "max": "20" },
             ] },
         });
-        assert_eq!(body_of_query(&pairs), expected);
+        assert_eq!(body_of_query(&pairs), Ok(expected.clone()));
         check(&expected, &[]);
+    }
+
+    #[test]
+    fn a_query_says_one_thing_of_a_field() {
+        for (name, again) in [
+            ("limit", "limit"),
+            ("f.price.min", "f.price.min"),
+            ("f.a", "filter"),
+        ] {
+            let pairs = [name, again].map(|name| (name.to_owned(), "1".to_owned()));
+            assert_eq!(body_of_query(&pairs), Err(again));
+        }
     }
 }

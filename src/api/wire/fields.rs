@@ -1,6 +1,6 @@
 //! Reads one JSON object, field by field, to its end.
 
-use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
@@ -10,10 +10,14 @@ use crate::domain::text::nearest;
 /// All complaints about a part, with pointers seen from that part.
 pub(crate) type Read<T> = Result<T, Vec<Complaint>>;
 
+/// What is read where no object is.
+static NOTHING: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+
 /// An object being read. Ask for every field it may have, then [`Fields::finish`].
 pub(crate) struct Fields<'a> {
     object: &'a Map<String, Value>,
-    known: BTreeSet<&'static str>,
+    /// Every field asked for, some of them twice.
+    known: Vec<&'static str>,
     complaints: Complaints,
 }
 
@@ -22,13 +26,62 @@ impl<'a> Fields<'a> {
     /// `wrong-type` if the value is no object.
     pub(crate) fn of(value: &'a Value) -> Read<Self> {
         match value {
-            Value::Object(object) => Ok(Self {
-                object,
-                known: BTreeSet::new(),
-                complaints: Complaints::new(),
-            }),
+            Value::Object(object) => Ok(Self::over(object)),
             other => Err(vec![wrong_type("an object", other).at("")]),
         }
+    }
+
+    fn over(object: &'a Map<String, Value>) -> Self {
+        Self {
+            object,
+            known: Vec::new(),
+            complaints: Complaints::new(),
+        }
+    }
+
+    /// Reads what can be read of an object, with all that is wrong with it. The value stands even
+    /// then: whoever checks it further tells the rest in the same answer.
+    pub(crate) fn gather<T>(
+        value: &'a Value,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> (T, Vec<Complaint>) {
+        match Self::of(value) {
+            Ok(mut fields) => {
+                let read = read(&mut fields);
+                (read, fields.close())
+            }
+            Err(complaints) => (read(&mut Self::over(&NOTHING)), complaints),
+        }
+    }
+
+    /// An object inside that may be absent or null; read as [`Fields::gather`] does.
+    pub(crate) fn inside<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> Option<T> {
+        let (read, complaints) = Self::gather(self.value(name)?, read);
+        self.complaints
+            .take_all::<()>(&pointer(name), Err(complaints));
+        Some(read)
+    }
+
+    /// A list of objects that may be absent or null; each is read as [`Fields::gather`] does.
+    pub(crate) fn insides<T>(
+        &mut self,
+        name: &'static str,
+        max: usize,
+        read: impl Fn(&mut Self) -> T,
+    ) -> Option<Vec<T>> {
+        let entries = self.part(name, |value| entries_of(value, max))?;
+        let mut list = Vec::with_capacity(entries.len());
+        for (place, entry) in entries.iter().enumerate() {
+            let (value, complaints) = Self::gather(entry, &read);
+            let at = format!("{}/{place}", pointer(name));
+            self.complaints.take_all::<()>(&at, Err(complaints));
+            list.push(value);
+        }
+        Some(list)
     }
 
     /// A part that may be absent or null.
@@ -87,7 +140,7 @@ impl<'a> Fields<'a> {
 
     /// Whether the field is there, null included. A merge patch tells absent from null.
     pub(crate) fn has(&mut self, name: &'static str) -> bool {
-        self.known.insert(name);
+        self.known.push(name);
         self.object.contains_key(name)
     }
 
@@ -100,11 +153,6 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Takes fields that an answer carries and a request may send back, without reading them.
-    pub(crate) fn ignore(&mut self, names: &[&'static str]) {
-        self.known.extend(names);
-    }
-
     /// Complains about something that only shows across fields.
     pub(crate) fn complain(&mut self, name: &str, fault: Fault) {
         self.complaints.add(pointer(name), fault);
@@ -115,21 +163,31 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// All complaints about this object, in the order of reading, unknown fields last.
     pub(crate) fn finish<T>(mut self, value: Option<T>) -> Read<T> {
-        for name in self.object.keys() {
-            if !self.known.contains(name.as_str()) {
-                let did_you_mean = nearest(name, self.known.iter().copied());
-                let fault = Fault::UnknownField {
-                    found: name.clone(),
-                    did_you_mean,
-                };
-                self.complaints.add(format!("/{}", token(name)), fault);
-            }
-        }
+        self.name_unknown();
         self.complaints.finish(value)
     }
 
+    /// Names the fields nobody asked for, after everything else that was wrong.
+    fn close(mut self) -> Vec<Complaint> {
+        self.name_unknown();
+        self.complaints.into_vec()
+    }
+
+    fn name_unknown(&mut self) {
+        for name in self.object.keys() {
+            if !self.known.contains(&name.as_str()) {
+                let did_you_mean = nearest(name, self.known.iter().copied());
+                let fault = Fault::UnknownField {
+                    found: name.chars().take(80).collect(),
+                    did_you_mean,
+                };
+                self.complaints.add(pointer(name), fault);
+            }
+        }
+    }
+
     fn value(&mut self, name: &'static str) -> Option<&'a Value> {
-        self.known.insert(name);
+        self.known.push(name);
         self.object.get(name).filter(|value| !value.is_null())
     }
 }
@@ -143,24 +201,28 @@ pub(crate) fn read_list<'a, T>(
     max: usize,
     read: impl Fn(&'a Value) -> Read<T>,
 ) -> Read<Vec<T>> {
-    let Value::Array(entries) = value else {
-        return Err(vec![wrong_type("a list", value).at("")]);
-    };
-    if max < entries.len() {
-        return Err(vec![
-            Fault::TooMany {
-                have: entries.len(),
-                max,
-            }
-            .at(""),
-        ]);
-    }
+    let entries = entries_of(value, max)?;
     let mut complaints = Complaints::new();
     let mut list = Vec::with_capacity(entries.len());
     for (place, entry) in entries.iter().enumerate() {
         list.extend(complaints.take_all(&format!("/{place}"), read(entry)));
     }
     complaints.finish(Some(list))
+}
+
+/// The entries of a list of at most `max`.
+///
+/// # Errors
+/// `wrong-type`, `too-many`.
+pub(crate) fn entries_of(value: &Value, max: usize) -> Read<&[Value]> {
+    let Value::Array(entries) = value else {
+        return Err(vec![wrong_type("a list", value).at("")]);
+    };
+    let have = entries.len();
+    if max < have {
+        return Err(vec![Fault::TooMany { have, max }.at("")]);
+    }
+    Ok(entries)
 }
 
 /// Makes a reader of scalars a reader of parts.
@@ -218,6 +280,29 @@ mod tests {
         ];
         assert_eq!(found, expected);
         assert_eq!(complaints[4].fault.did_you_mean(), Some("name"));
+    }
+
+    #[test]
+    fn what_stands_beside_a_fault_is_read_all_the_same() {
+        let body = json!({ "a": { "x": "1", "y": 2 }, "b": [{ "x": "3", "z": 4 }, 5, { "x": 6 }] });
+        let x = |fields: &mut Fields<'_>| fields.scalar("x", scalar::text).map(str::to_owned);
+        let (read, complaints) = Fields::gather(&body, |fields| {
+            let a = fields.inside("a", x);
+            (a, fields.insides("b", 3, x))
+        });
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(read, (Some(text("1")), Some(vec![text("3"), None, None])));
+        let found: Vec<_> = complaints
+            .iter()
+            .map(|c| (&*c.pointer, c.fault.code()))
+            .collect();
+        let expected = [
+            ("/a/y", "unknown-field"),
+            ("/b/0/z", "unknown-field"),
+            ("/b/1", "wrong-type"),
+            ("/b/2/x", "wrong-type"),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::api::wire::fields::{Fields, Read, read_list, whole};
 use crate::api::wire::scalar;
@@ -110,33 +112,98 @@ fn read_ages(value: &Value) -> Read<WrittenMatcher> {
     fields.finish(Some(WrittenMatcher::AgeDays { min, max }))
 }
 
-/// A rule as answers spell it.
-pub(crate) fn write_rule(rule: &WrittenRule) -> Value {
-    let op = match rule.op {
-        Op::Include => "include",
-        Op::Exclude => "exclude",
-    };
-    let mut object = json!({ "op": op, "attr": rule.attr.as_str() });
-    match &rule.matcher {
-        WrittenMatcher::In(values) => object["in"] = json!(values),
-        WrittenMatcher::Range { min, max } => {
-            for (name, bound) in [("min", min), ("max", max)] {
-                if let Some(bound) = bound {
-                    object[name] = json!(bound);
-                }
+/// One rule: include or exclude what one attribute says. It has exactly one matcher: `in`, `min`
+/// with or without `max`, `exists`, `prefix`, or `age_days`.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct RuleBody {
+    /// `include` or `exclude`.
+    #[schema(examples("include"))]
+    op: &'static str,
+    /// Name of an attribute.
+    #[schema(examples("brand"))]
+    attr: String,
+    /// Any of these, 1 to 500.
+    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    any_of: Option<Vec<Literal>>,
+    /// Least value, inclusive; numbers, money and times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min: Option<Literal>,
+    /// Greatest value, inclusive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max: Option<Literal>,
+    /// Whether there is a value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exists: Option<bool>,
+    /// How a text begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefix: Option<String>,
+    /// Whole local days since a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_days: Option<AgeDays>,
+}
+
+/// A value in a rule: text, or a number or flag that reads as its text. Answers have texts.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Literal {
+    /// As written.
+    Text(String),
+    /// In requests.
+    #[expect(
+        dead_code,
+        reason = "only requests have it, and they are read otherwise"
+    )]
+    Number(f64),
+    /// In requests.
+    #[expect(
+        dead_code,
+        reason = "only requests have it, and they are read otherwise"
+    )]
+    Flag(bool),
+}
+
+/// Bounds of an age, inclusive.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AgeDays {
+    /// 0 if absent, so that nothing unreleased is new.
+    #[schema(required = false)]
+    min: i32,
+    max: Option<i32>,
+}
+
+impl RuleBody {
+    /// A rule as answers spell it.
+    pub(crate) fn of(rule: &WrittenRule) -> Self {
+        let mut body = Self {
+            op: match rule.op {
+                Op::Include => "include",
+                Op::Exclude => "exclude",
+            },
+            attr: rule.attr.to_string(),
+            ..Self::default()
+        };
+        let literal = |text: &Arc<str>| Literal::Text(text.to_string());
+        match &rule.matcher {
+            WrittenMatcher::In(values) => body.any_of = Some(values.iter().map(literal).collect()),
+            WrittenMatcher::Range { min, max } => {
+                body.min = min.as_ref().map(literal);
+                body.max = max.as_ref().map(literal);
+            }
+            WrittenMatcher::Exists(wanted) => body.exists = Some(*wanted),
+            WrittenMatcher::Prefix(prefix) => body.prefix = Some(prefix.to_string()),
+            WrittenMatcher::AgeDays { min, max } => {
+                let min = min.unwrap_or(0);
+                body.age_days = Some(AgeDays { min, max: *max });
             }
         }
-        WrittenMatcher::Exists(wanted) => object["exists"] = json!(wanted),
-        WrittenMatcher::Prefix(prefix) => object["prefix"] = json!(prefix),
-        WrittenMatcher::AgeDays { min, max } => {
-            object["age_days"] = json!({ "min": min.unwrap_or(0), "max": max });
-        }
+        body
     }
-    object
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[track_caller]
@@ -188,7 +255,8 @@ mod tests {
             json!({ "op": "include", "attr": "title", "prefix": "bl" }),
             json!({ "op": "include", "attr": "launched", "age_days": { "min": 0, "max": 21 } }),
         ] {
-            assert_eq!(write_rule(&read_rule(&rule).unwrap()), rule);
+            let written = RuleBody::of(&read_rule(&rule).unwrap());
+            assert_eq!(serde_json::to_value(written).unwrap(), rule);
         }
     }
 }

@@ -10,6 +10,11 @@ pub(crate) fn text(value: &Value) -> Result<&str, Fault> {
     value.as_str().ok_or_else(|| wrong_type("text", value))
 }
 
+/// A JSON string of its own.
+pub(crate) fn owned(value: &Value) -> Result<String, Fault> {
+    text(value).map(str::to_owned)
+}
+
 /// A JSON string that a constructor reads.
 pub(crate) fn parsed<'a, T>(
     parse: impl Fn(&str) -> Result<T, Fault>,

@@ -1,0 +1,369 @@
+//! Feeding a market over the API: the file is streamed as it lies, checked and applied there.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::cli::args::{Feed, FeedFile, FeedKind, FeedMode, Import, Validate};
+use crate::cli::client::{Answer, Call, Client, Payload, Pieces, encode};
+use crate::cli::output::{Failure, Format, Outcome, complaint, draws_progress, note, say, show};
+
+/// Bytes read from a file at once.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Pause between two looks at an import that is still running.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Suffix of packed files.
+const PACKED: &str = "gz";
+
+/// Runs an `import` command that needs a server.
+///
+/// # Errors
+/// What the server refuses, with every row error it names.
+pub(in crate::cli) fn import(client: &Client, format: Format, command: &Import) -> Outcome<()> {
+    match command {
+        Import::Catalogue(feed) => upload(client, format, FeedKind::Catalogue, feed),
+        Import::Categories(feed) => upload(client, format, FeedKind::Categories, feed),
+        Import::Scores(feed) => upload(client, format, FeedKind::Scores, feed),
+        Import::Show { id } => {
+            let answer = client.get(&format!("/v1/imports/{}", encode(id)))?;
+            tell(format, &answer.body);
+            Ok(())
+        }
+        Import::Errors { id } => errors(client, format, id),
+        Import::Apply { id } => {
+            let path = format!("/v1/imports/{}/apply", encode(id));
+            let payload = Payload::Json(json!({ "force": true }));
+            let answer = client.call(Call::new("POST", &path).with(payload))?;
+            tell(format, &finished(client, answer)?);
+            Ok(())
+        }
+        Import::Store { .. } => Err(Failure::usage("a store is imported without a server")),
+    }
+}
+
+/// Checks a feed and changes nothing.
+///
+/// # Errors
+/// What the server refuses, with every row error it names.
+pub(in crate::cli) fn validate(client: &Client, format: Format, command: &Validate) -> Outcome<()> {
+    send(
+        client,
+        format,
+        &command.feed,
+        &[
+            ("kind", command.kind.as_str()),
+            ("mode", FeedMode::Validate.as_str()),
+        ],
+    )
+}
+
+fn upload(client: &Client, format: Format, kind: FeedKind, feed: &Feed) -> Outcome<()> {
+    let force = if feed.force { "true" } else { "false" };
+    send(
+        client,
+        format,
+        &feed.feed,
+        &[
+            ("kind", kind.as_str()),
+            ("mode", feed.mode.as_str()),
+            ("force", force),
+        ],
+    )
+}
+
+fn send(
+    client: &Client,
+    format: Format,
+    feed: &FeedFile,
+    parameters: &[(&str, &str)],
+) -> Outcome<()> {
+    let (file, n_bytes) = open(&feed.file)?;
+    let market = encode(&feed.market);
+    let written_as = feed.feed_format.clone().or_else(|| format_of(&feed.file));
+    let mut path = format!(
+        "/v1/markets/{market}/imports?max_errors={}",
+        feed.max_errors
+    );
+    for (name, value) in parameters {
+        path.push_str(&format!("&{name}={value}"));
+    }
+    if let Some(written_as) = &written_as {
+        path.push_str(&format!("&format={}", encode(written_as)));
+    }
+    if let Some(mapping) = &feed.mapping {
+        let name = store_mapping(client, &market, mapping)?;
+        path.push_str(&format!("&mapping={}", encode(&name)));
+    }
+    let media = if written_as.as_deref() == Some("csv") {
+        "text/csv"
+    } else {
+        "application/x-ndjson"
+    };
+    let bar = progress(n_bytes);
+    let payload = Payload::Stream(media, n_bytes, pieces(file, bar.clone()));
+    let sent = client.call(Call::new("POST", &path).with(payload));
+    bar.finish_and_clear();
+    let result = sent
+        .and_then(|answer| finished(client, answer))
+        .map_err(explain)?;
+    tell(format, &result);
+    Ok(())
+}
+
+/// Where more is to be had about a refused import.
+fn explain(failure: Failure) -> Failure {
+    let Some(import) = failure.import() else {
+        return failure;
+    };
+    let hint = match failure.is("import-harmful") {
+        true => format!("it is kept for a day; to let it happen: endcap import apply {import}"),
+        false => format!("every row error: endcap import errors {import}"),
+    };
+    failure.hint(&hint)
+}
+
+/// Stores a mapping under the name of its file, and gives that name.
+fn store_mapping(client: &Client, market: &str, file: &Path) -> Outcome<String> {
+    let name = file.file_stem().and_then(|stem| stem.to_str());
+    let name = name.ok_or_else(|| Failure::usage("the mapping file has no readable name"))?;
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("the mapping {} cannot be read", file.display()))?;
+    let mapping: Value = serde_json::from_str(&text)
+        .map_err(|error| Failure::invalid(format!("{}: {error}", file.display())))?;
+    let path = format!("/v1/markets/{market}/feed-mappings/{}", encode(name));
+    client.call(Call::new("PUT", &path).with(Payload::Json(mapping)))?;
+    note(&format!("stored the mapping \"{name}\""));
+    Ok(name.to_owned())
+}
+
+/// The end of an import: what was answered, or what comes of it in the background.
+fn finished(client: &Client, answer: Answer) -> Outcome<Value> {
+    let mut result = answer.body;
+    if answer.status != 202 {
+        return Ok(result);
+    }
+    let id = result["id"].as_str().unwrap_or_default().to_owned();
+    let path = format!("/v1/imports/{}", encode(&id));
+    let bar = spinner();
+    while matches!(result["state"].as_str(), Some("receiving" | "checking")) {
+        std::thread::sleep(LOOK_EVERY);
+        result = client.get(&path)?.body;
+        bar.set_message(format!("{} rows", result["rows"]));
+        bar.tick();
+    }
+    bar.finish_and_clear();
+    match result["state"].as_str() {
+        Some("applied" | "valid") => Ok(result),
+        _ => {
+            tell(Format::Table, &result);
+            Err(refused(&result, &id))
+        }
+    }
+}
+
+/// An import that was refused after its answer had gone.
+fn refused(result: &Value, id: &str) -> Failure {
+    let harms = result["harms"]
+        .as_array()
+        .is_some_and(|harms| !harms.is_empty());
+    let failure = match harms {
+        true => Failure::refused("the import was held back as harmful"),
+        false => Failure::invalid("the import was refused; nothing was changed"),
+    };
+    match harms {
+        true => failure.hint(&format!("to let it happen: endcap import apply {id}")),
+        false => failure.hint(&format!("every row error: endcap import errors {id}")),
+    }
+}
+
+/// Every row error, one a line.
+fn errors(client: &Client, format: Format, id: &str) -> Outcome<()> {
+    let body = client
+        .get(&format!("/v1/imports/{}/errors", encode(id)))?
+        .body;
+    let rows: Vec<Value> = match body {
+        Value::String(lines) => lines
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect(),
+        Value::Null => Vec::new(),
+        one => vec![one],
+    };
+    match format {
+        Format::Table => rows.iter().for_each(|row| say(&complaint(row))),
+        other => show(other, &Value::Array(rows), &[]),
+    }
+    Ok(())
+}
+
+/// What came of an import.
+fn tell(format: Format, result: &Value) {
+    if format != Format::Table {
+        return show(format, result, &[]);
+    }
+    words(result).iter().for_each(|line| say(line));
+}
+
+fn words(result: &Value) -> Vec<String> {
+    let number = |name: &str| result[name].as_u64().unwrap_or_default();
+    let word = |name: &str| result[name].as_str().unwrap_or_default().to_owned();
+    let mut lines = vec![format!(
+        "{} {}: {} rows; {} added, {} changed, {} removed, {} unchanged, {} rejected; {} ms",
+        word("id"),
+        word("state"),
+        number("rows"),
+        number("added"),
+        number("changed"),
+        number("removed"),
+        number("unchanged"),
+        number("rejected"),
+        number("took_ms"),
+    )];
+    if let Some(revision) = result["revision"].as_u64() {
+        lines.push(format!("visible from revision {revision}"));
+    }
+    for (title, name) in [("harm", "harms"), ("warning", "warnings")] {
+        for entry in result[name].as_array().into_iter().flatten() {
+            let text = ["text", "message", "detail"]
+                .iter()
+                .find_map(|name| entry[*name].as_str());
+            let text = text.map_or_else(|| entry.to_string(), str::to_owned);
+            lines.push(format!(
+                "{title}: {text} ({})",
+                entry["code"].as_str().unwrap_or_default()
+            ));
+        }
+    }
+    let errors = result["errors"].as_array();
+    lines.extend(
+        errors
+            .into_iter()
+            .flatten()
+            .map(|error| format!("  {}", complaint(error))),
+    );
+    let n_told = errors.map_or(0, Vec::len) as u64;
+    if n_told < number("rejected") {
+        lines.push(format!(
+            "more row errors: endcap import errors {}",
+            word("id")
+        ));
+    }
+    lines
+}
+
+/// `ndjson` or `csv`, as the file's name ends, `.gz` left aside.
+fn format_of(file: &Path) -> Option<String> {
+    let name = match file.extension() {
+        Some(extension) if extension == PACKED => PathBuf::from(file.file_stem()?),
+        _ => file.to_path_buf(),
+    };
+    match name.extension()?.to_str()? {
+        "csv" => Some("csv".to_owned()),
+        "ndjson" | "jsonl" => Some("ndjson".to_owned()),
+        _ => None,
+    }
+}
+
+/// A feed to read, and its length if it has one.
+fn open(path: &Path) -> Outcome<(Box<dyn Read + Send + Sync>, Option<u64>)> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin()), None));
+    }
+    let unreadable = || format!("the feed {} cannot be read", path.display());
+    let file = File::open(path).with_context(unreadable)?;
+    let about = file.metadata().with_context(unreadable)?;
+    let n_bytes = about.is_file().then_some(about.len());
+    Ok((Box::new(file), n_bytes))
+}
+
+/// The feed piece by piece; the bar moves with it.
+fn pieces(mut file: Box<dyn Read + Send + Sync>, bar: ProgressBar) -> Pieces {
+    let next = move || {
+        let mut piece = vec![0; PIECE_BYTES];
+        match file.read(&mut piece) {
+            Ok(0) => None,
+            Ok(n_read) => {
+                piece.truncate(n_read);
+                bar.inc(n_read as u64);
+                Some(Ok(piece))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    };
+    Box::new(std::iter::from_fn(next))
+}
+
+fn progress(n_bytes: Option<u64>) -> ProgressBar {
+    let Some(n_bytes) = n_bytes else {
+        return spinner();
+    };
+    if !draws_progress() {
+        return ProgressBar::hidden();
+    }
+    let style =
+        ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {binary_bytes_per_sec}");
+    let bar = ProgressBar::new(n_bytes);
+    style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
+}
+
+fn spinner() -> ProgressBar {
+    if draws_progress() {
+        ProgressBar::new_spinner()
+    } else {
+        ProgressBar::hidden()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_file_says_how_it_is_written() {
+        let check = |name: &str, expected: Option<&str>| {
+            assert_eq!(format_of(Path::new(name)).as_deref(), expected, "{name}");
+        };
+        check("a/shop.ndjson", Some("ndjson"));
+        check("shop.jsonl.gz", Some("ndjson"));
+        check("shop.csv.gz", Some("csv"));
+        check("shop.gz", None);
+        check("-", None);
+    }
+
+    #[test]
+    fn a_result_is_told_with_counts_warnings_and_errors() {
+        let result = json!({
+            "id": "imp_1", "state": "applied", "rows": 5, "added": 3, "changed": 1, "removed": 0,
+            "unchanged": 0, "rejected": 2, "revision": 9, "took_ms": 12, "harms": [],
+            "warnings": [{ "code": "unpriced", "text": "1 variant has no list price", "count": 1 }],
+            "errors": [{ "row": 2, "column": "stock", "code": "bad-format", "message": "no" }],
+        });
+        assert_eq!(
+            words(&result),
+            [
+                "imp_1 applied: 5 rows; 3 added, 1 changed, 0 removed, 0 unchanged, 2 rejected; 12 ms",
+                "visible from revision 9",
+                "warning: 1 variant has no list price (unpriced)",
+                "  row 2, stock: no (bad-format)",
+                "more row errors: endcap import errors imp_1",
+            ]
+        );
+    }
+
+    #[test]
+    fn pieces_are_the_file() {
+        let feed: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        let file: Box<dyn Read + Send + Sync> = Box::new(io::Cursor::new(feed.clone()));
+        let read: Vec<u8> = pieces(file, ProgressBar::hidden())
+            .flat_map(Result::unwrap)
+            .collect();
+        assert_eq!(read, feed);
+    }
+}

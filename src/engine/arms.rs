@@ -1,0 +1,77 @@
+//! Which measured promotions a request does not see.
+
+use crate::domain::id::PromotionId;
+use crate::engine::rank::{ForcedArms, RankWarning, warning};
+use crate::engine::snapshot::TimedView;
+use crate::measurement::split::{Arm, SessionDigest};
+use crate::promotion::slot::SlotMask;
+
+/// Slots that the session, or the caller in its place, does not see.
+pub(in crate::engine) fn withheld(
+    timed: &TimedView,
+    digest: Option<SessionDigest>,
+    forced: Option<&ForcedArms>,
+    warnings: &mut Vec<RankWarning>,
+) -> SlotMask {
+    match forced {
+        None | Some(ForcedArms::Each(_)) => {}
+        Some(ForcedArms::All(Arm::Shown)) => return SlotMask::EMPTY,
+        Some(ForcedArms::All(Arm::Withheld)) => {
+            return timed
+                .measured
+                .iter()
+                .map(|measured| measured.slot)
+                .collect();
+        }
+    }
+    let mut mask: SlotMask = match digest {
+        Some(digest) => timed
+            .measured
+            .iter()
+            .filter(|measured| measured.coin.toss(digest) == Arm::Withheld)
+            .map(|measured| measured.slot)
+            .collect(),
+        None => SlotMask::EMPTY,
+    };
+    if let Some(ForcedArms::Each(each)) = forced {
+        for (id, arm) in each {
+            let slot = timed.view.table().slot_of(*id);
+            let slot = slot.filter(|slot| timed.measured.iter().any(|own| own.slot == *slot));
+            match (slot, arm) {
+                (Some(slot), Arm::Withheld) => mask |= SlotMask::of(slot),
+                (Some(slot), Arm::Shown) => mask = mask & !SlotMask::of(slot),
+                (None, _) => warnings.push(warning("not-measured", id.to_string())),
+            }
+        }
+    }
+    mask
+}
+
+pub(in crate::engine) fn arms_of(
+    timed: &TimedView,
+    withheld: SlotMask,
+    split: bool,
+) -> Vec<(PromotionId, Arm)> {
+    if !split {
+        return Vec::new();
+    }
+    let arm = |slot| {
+        if withheld.contains(slot) {
+            Arm::Withheld
+        } else {
+            Arm::Shown
+        }
+    };
+    let mut arms: Vec<_> = timed
+        .measured
+        .iter()
+        .map(|measured| {
+            (
+                timed.view.table().promotion(measured.slot),
+                arm(measured.slot),
+            )
+        })
+        .collect();
+    arms.sort_unstable_by_key(|(id, _)| *id);
+    arms
+}

@@ -1,0 +1,102 @@
+//! Backups of a running store: on demand, and when one is due.
+
+use crate::access::may::{Object, Verb};
+use crate::domain::time::Timestamp;
+use crate::engine::commit::Intent;
+use crate::engine::error::EngineError;
+use crate::engine::start::Engine;
+use crate::store::Space;
+use crate::store::backup::BackupError;
+use crate::store::backup::tend;
+use crate::store::seam::BackupPoint;
+
+/// One space's state as it was backed up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// `config` or `trade`.
+    pub space: &'static str,
+    /// Its revision.
+    pub revision: u64,
+    /// Time of the last commit in it, if there was one.
+    pub as_of: Option<Timestamp>,
+}
+
+impl From<&BackupPoint> for Backup {
+    fn from(point: &BackupPoint) -> Self {
+        Self {
+            space: point.identity.space.name(),
+            revision: point.revision.0,
+            as_of: point.as_of,
+        }
+    }
+}
+
+impl Engine {
+    /// Writes a backup and reads it back; commits go on meanwhile.
+    ///
+    /// # Errors
+    /// What the caller may not do; `storage-full`, `store-unavailable`.
+    pub async fn back_up(&self, intent: &Intent) -> Result<Vec<Backup>, EngineError> {
+        intent.principal.may(Verb::Backup, &Object::Anywhere)?;
+        let engine = self.clone();
+        let write = move || tend::back_up(engine.stores());
+        let points = tokio::task::spawn_blocking(write)
+            .await
+            .map_err(EngineError::internal)??;
+        Ok(points.iter().map(Backup::from).collect())
+    }
+
+    /// The verified backups, newest first in each space.
+    ///
+    /// # Errors
+    /// What the caller may not do.
+    pub async fn backups(
+        &self,
+        principal: &crate::access::principal::Principal,
+    ) -> Result<Vec<Backup>, EngineError> {
+        principal.may(Verb::Backup, &Object::Anywhere)?;
+        let engine = self.clone();
+        let list = move || {
+            let stores = engine.stores();
+            let mut found = Vec::new();
+            for space in [Space::Config, Space::Trade] {
+                let points = stores.backups().verified(stores.identity().of(space))?;
+                found.extend(points.iter().map(Backup::from));
+            }
+            Ok::<_, BackupError>(found)
+        };
+        Ok(tokio::task::spawn_blocking(list)
+            .await
+            .map_err(EngineError::internal)??)
+    }
+
+    /// Backs up if a commit has been uncovered for too long, and forgets journal files that two
+    /// backups cover.
+    pub(in crate::engine) async fn tend_backups(&self, now: Timestamp) -> Result<(), EngineError> {
+        if self.stores().generation.is_none() {
+            return Ok(());
+        }
+        let engine = self.clone();
+        let tend = move || {
+            if tend::is_due(engine.stores(), now)? {
+                tend::back_up(engine.stores())?;
+            }
+            tend::trim(engine.stores(), now)
+        };
+        Ok(tokio::task::spawn_blocking(tend)
+            .await
+            .map_err(EngineError::internal)??)
+    }
+}
+
+impl From<BackupError> for EngineError {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Index(_) => Self::StoreUnavailable,
+            BackupError::Disk(cause) if cause.kind() == std::io::ErrorKind::StorageFull => {
+                Self::StorageFull
+            }
+            other => Self::internal(other),
+        }
+    }
+}

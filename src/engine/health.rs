@@ -1,0 +1,160 @@
+//! Whether the process can rank, and whether it takes writes.
+
+use std::collections::BTreeMap;
+
+use crate::access::may::{Object, Verb};
+use crate::access::principal::Principal;
+use crate::domain::id::MarketId;
+use crate::domain::limits::ACTIVE_PER_MARKET_MAX;
+use crate::domain::time::Timestamp;
+use crate::engine::error::EngineError;
+use crate::engine::start::Engine;
+use crate::promotion::state::{State, state};
+use crate::store::{Mode, StoreHealth};
+
+/// What is done with writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// Everything is taken.
+    Ok,
+    /// No room on the disk; at best what frees some is taken.
+    Full,
+    /// Nothing is taken until a restart or a restore.
+    ReadOnly,
+}
+
+impl Writes {
+    /// As the wire spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Full => "full",
+            Self::ReadOnly => "read-only",
+        }
+    }
+
+    fn of(mode: Mode) -> Self {
+        match mode {
+            Mode::Ok => Self::Ok,
+            Mode::Low | Mode::Full => Self::Full,
+            Mode::ReadOnly | Mode::Older => Self::ReadOnly,
+        }
+    }
+
+    fn worse(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::ReadOnly, _) | (_, Self::ReadOnly) => Self::ReadOnly,
+            (Self::Full, _) | (_, Self::Full) => Self::Full,
+            (Self::Ok, Self::Ok) => Self::Ok,
+        }
+    }
+}
+
+/// How the process is.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// Whether every market has a snapshot.
+    pub ready: bool,
+    /// What is done with writes.
+    pub writes: Writes,
+    /// Revision of each market's snapshot.
+    pub markets: BTreeMap<MarketId, u64>,
+}
+
+/// One market at a glance.
+#[derive(Clone, Debug)]
+pub struct MarketStatus {
+    /// Its key.
+    pub market: MarketId,
+    /// Variants.
+    pub variants: u32,
+    /// Products.
+    pub products: usize,
+    /// Categories.
+    pub categories: usize,
+    /// Promotions and demotions active now.
+    pub active: usize,
+    /// Most that may be active at once.
+    pub limit: usize,
+    /// Revision of its settings and goods.
+    pub revision: u64,
+    /// Until when its ranking view holds, if it is not for ever.
+    pub view_until: Option<Timestamp>,
+}
+
+/// The whole process at a glance.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// What is done with writes.
+    pub writes: Writes,
+    /// Revision of the snapshot.
+    pub revision: u64,
+    /// The caller's markets.
+    pub markets: Vec<MarketStatus>,
+    /// The configuration's store.
+    pub config: StoreHealth,
+    /// The store of what is not configuration.
+    pub trade: StoreHealth,
+    /// Pages and items counted since the start.
+    pub pages: (u64, u64),
+}
+
+impl Engine {
+    /// How the process is; asks nobody's permission.
+    pub fn health(&self) -> Health {
+        let snapshot = self.snapshot();
+        let now = self.now();
+        let [config, trade] = [self.config(), self.trade()].map(|space| space.health().mode);
+        let revision = snapshot.revision.0;
+        Health {
+            ready: snapshot
+                .markets
+                .values()
+                .all(|state| state.view_at(now).is_some() || !state.views.is_empty()),
+            writes: Writes::of(config).worse(Writes::of(trade)),
+            markets: snapshot
+                .markets
+                .keys()
+                .map(|id| (id.clone(), revision))
+                .collect(),
+        }
+    }
+
+    /// The process at a glance, as far as the caller's markets reach.
+    ///
+    /// # Errors
+    /// What the caller may not do.
+    pub fn status(&self, principal: &Principal) -> Result<Status, EngineError> {
+        principal.may(Verb::Watch, &Object::Anywhere)?;
+        let snapshot = self.snapshot();
+        let now = self.now();
+        let own = snapshot
+            .markets
+            .iter()
+            .filter(|(id, _)| principal.markets.holds(id));
+        let markets = own.map(|(id, market)| {
+            let mut active = snapshot.promotions.values().filter(|held| {
+                held.value.markets.contains(id) && state(&held.value, now) == State::Active
+            });
+            let until = market.view_at(now).map(|timed| timed.period.end());
+            MarketStatus {
+                market: id.clone(),
+                variants: market.catalogue.live().len(),
+                products: market.catalogue.products().count(),
+                categories: market.catalogue.graph().len(),
+                active: active.by_ref().count(),
+                limit: ACTIVE_PER_MARKET_MAX,
+                revision: market.market.revision.0,
+                view_until: until.filter(|until| until.0 != i64::MAX),
+            }
+        });
+        Ok(Status {
+            writes: self.health().writes,
+            revision: snapshot.revision.0,
+            markets: markets.collect(),
+            config: self.config().health(),
+            trade: self.trade().health(),
+            pages: self.pages().counted(),
+        })
+    }
+}

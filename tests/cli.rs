@@ -1,0 +1,10 @@
+//! The program as people run it: help, exit codes, and a walk from an empty directory to a promoted
+//! page.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+#[path = "cli/codes.rs"]
+mod codes;
+#[path = "cli/help.rs"]
+mod help;
+#[path = "cli/rig.rs"]
+mod rig;
