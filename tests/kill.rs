@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 const N_WRITERS: u64 = 12;
 const N_PRODUCTS: u64 = 240;
-const START_WITHIN: Duration = Duration::from_secs(60);
+const START_WITHIN: Duration = Duration::from_mins(1);
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 fn seed() -> u64 {
@@ -196,22 +196,22 @@ impl Client {
     ) -> Option<Answer> {
         let mut stream = TcpStream::connect(&self.address).ok()?;
         stream.set_read_timeout(Some(ANSWER_WITHIN)).ok()?;
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.address);
-        head.push_str("connection: close\r\n");
-        if let Some(key) = &self.key {
-            head.push_str(&format!("authorization: Bearer {key}\r\n"));
-        }
+        let mut lines = vec![
+            format!("{method} {path} HTTP/1.1"),
+            format!("host: {}", self.address),
+            "connection: close".to_owned(),
+        ];
+        let key = self.key.iter();
+        lines.extend(key.map(|key| format!("authorization: Bearer {key}")));
         if !body.is_empty() {
-            head.push_str(&format!(
-                "content-type: {media}\r\ncontent-length: {}\r\n",
-                body.len()
-            ));
+            lines.push(format!("content-type: {media}"));
+            lines.push(format!("content-length: {}", body.len()));
         }
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
+        let named = headers.iter();
+        lines.extend(named.map(|(name, value)| format!("{name}: {value}")));
+        let head = lines.join("\r\n");
         stream
-            .write_all(format!("{head}\r\n{body}").as_bytes())
+            .write_all(format!("{head}\r\n\r\n{body}").as_bytes())
             .ok()?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).ok()?;
