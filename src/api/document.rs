@@ -8,14 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use axum::response::{IntoResponse, Response};
-use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, HeaderValue};
+use hyper::body::Bytes;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::wire::answer;
 use crate::engine::start::Engine;
 use crate::http::gate::Route;
 use crate::http::problem::code::Code;
@@ -34,7 +33,7 @@ const WITH_KEY: &str = "key-missing key-unknown key-expired key-in-url not-permi
 const OF_CHANGES: &str =
     "idempotency-key-reused idempotency-in-progress outcome-unknown overloaded storage-full";
 
-static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| answer::json(&crate::api::openapi()));
+static BYTES: LazyLock<Bytes> = LazyLock::new(|| crate::api::openapi().into());
 
 /// Routes of this file.
 pub(crate) fn routes() -> OpenApiRouter<Engine> {
@@ -54,7 +53,8 @@ async fn read_document() -> Response {
         CACHE_CONTROL,
         HeaderValue::from_static("public, max-age=300"),
     )];
-    (shared, answer::bytes(StatusCode::OK, BYTES.clone())).into_response()
+    let json = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    (shared, json, BYTES.clone()).into_response()
 }
 
 /// The whole document.
@@ -104,10 +104,9 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
     codes.extend(words(EVERYWHERE));
     if !is_open {
         codes.extend(words(WITH_KEY));
-        operation["security"] = if is_rank {
-            json!([{ "key": [] }, { "public-key": [] }])
-        } else {
-            json!([{ "key": [] }])
+        operation["security"] = match is_rank {
+            true => json!([{ "key": [] }, { "public-key": [] }]),
+            false => json!([{ "key": [] }]),
         };
         add_header(
             operation,

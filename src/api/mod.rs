@@ -36,43 +36,21 @@ pub mod ops;
 pub mod storefront;
 pub mod wire;
 
-use std::collections::BTreeMap;
-
 use axum::Router;
-use axum::extract::{MatchedPath, Request};
-use axum::middleware::{Next, from_fn};
-use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::engine::start::Engine;
 use crate::http::stop::Stop;
 
 /// All routes, for the shell. `stop` is what makes the process unready.
-///
-/// Answers are counted by the route's template, never by a path that was sent.
 pub fn routes(engine: Engine, stop: Stop) -> Router {
-    let (router, description) = collected(stop).split_for_parts();
-    let templates = description.paths.paths.keys();
-    let metrics = engine.metrics();
-    let answers = templates.map(|template| (template.clone(), metrics.route(template)));
-    let answers: BTreeMap<_, _> = answers.collect();
-    let count = move |path: MatchedPath, request: Request, next: Next| {
-        let own = answers.get(path.as_str()).cloned();
-        async move {
-            let response = next.run(request).await;
-            if let Some(own) = own {
-                own.answered(response.status().as_u16());
-            }
-            response
-        }
-    };
-    router.route_layer(from_fn(count)).with_state(engine)
+    collected(stop).split_for_parts().0.with_state(engine)
 }
 
-/// The OpenAPI document of every route.
-pub fn openapi() -> Value {
+/// The OpenAPI document of every route, as JSON.
+pub fn openapi() -> String {
     let (_, description) = collected(Stop::new()).split_for_parts();
-    document::finish(&description)
+    format!("{:#}", document::finish(&description))
 }
 
 fn collected(stop: Stop) -> OpenApiRouter<Engine> {
