@@ -6,6 +6,11 @@
 //! round, so the client's share does not count. Rounds alternate between the endpoints, and the
 //! median of the rounds is printed.
 
+#![expect(clippy::unwrap_used, reason = "a bench ends at the first surprise")]
+#![expect(clippy::print_stdout, reason = "a bench prints figures")]
+#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
@@ -57,7 +62,7 @@ fn main() {
 }
 
 fn text(text: &str) -> Option<String> {
-    Some(text.to_owned())
+    text.parse().ok()
 }
 
 fn answered() -> StoredAnswer {
@@ -79,16 +84,17 @@ fn feed(n_variants: u32) -> String {
             let score = (n_variants - n) * 10 + n * 31 % 7;
             let colour = n * 104_729 % 24;
             let comma = if place == 0 { "" } else { "," };
-            variants.push_str(&format!(
+            let _ = write!(
+                variants,
                 r#"{comma}"v{n}":{{"list_price":"{}.90","stock":{},"score":"{score}","attributes":{{"color":"c{colour}"}}}}"#,
                 10 + n % 400,
                 n % 10,
-            ));
+            );
         }
-        feed.push_str(&format!(
+        let _ = writeln!(
+            feed,
             r#"{{"op":"replace","product":"p{product}","attributes":{{"brand":"b{brand}","title":"Product {product}"}},"variants":{{{variants}}}}}"#
-        ));
-        feed.push('\n');
+        );
     }
     feed
 }
@@ -131,6 +137,14 @@ async fn engine(n_variants: u32) -> (Engine, Vec<String>) {
         .await
         .unwrap()
         .unwrap();
+    promote(&engine, n_variants).await;
+    let keys = make_keys(&engine).await;
+    (engine, keys)
+}
+
+/// A hundred promotions of fifty products, a fifth of them demotions, half of them measured.
+async fn promote(engine: &Engine, n_variants: u32) {
+    let intent = Intent::system();
     for n in 0..100_u32 {
         let is_demotion = n % 5 == 4;
         let level = ["high", "medium", "low"][n as usize % 3];
@@ -158,6 +172,11 @@ async fn engine(n_variants: u32) -> (Engine, Vec<String>) {
             .await
             .unwrap();
     }
+}
+
+/// So many that no key meets its rate limit.
+async fn make_keys(engine: &Engine) -> Vec<String> {
+    let intent = Intent::system();
     let mut keys = Vec::new();
     for n in 0..N_KEYS {
         let draft = KeyDraft {
@@ -175,7 +194,7 @@ async fn engine(n_variants: u32) -> (Engine, Vec<String>) {
         };
         keys.push(made.secret.unwrap().expose().to_owned());
     }
-    (engine, keys)
+    keys
 }
 
 async fn serve() {
@@ -185,7 +204,7 @@ async fn serve() {
     let canned = Router::new()
         .route("/canned", get(|| async { "x".repeat(CANNED_BYTES) }))
         .route_layer(Route::rank());
-    let routes = endcap::api::routes(engine.clone()).merge(canned);
+    let routes = endcap::api::routes(engine.clone(), Stop::new()).merge(canned);
     let parts = Parts {
         house: Arc::new(engine.clone()),
         metrics: Arc::clone(engine.metrics()),
@@ -219,7 +238,7 @@ fn cpu_ms(pid: u32) -> f64 {
 }
 
 /// Sends `n` requests over one connection, the next one after each answer.
-fn drive(address: &str, keys: &[String], n: usize, request: &dyn Fn(usize) -> String) -> usize {
+fn drive(address: &str, keys: &[String], n: usize, request: &Make) -> usize {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
     let mut buffer = vec![0; 64 << 10];
@@ -266,6 +285,47 @@ fn post_of(body: &str) -> String {
     )
 }
 
+/// What is asked of the server, by the number of the request.
+type Make = Box<dyn Fn(usize) -> String + Sync>;
+
+fn endpoints() -> [(&'static str, Make); 4] {
+    let filtered = |n: usize| {
+        let (brand, colour) = (n * 31 % 200, n % 24);
+        let other = (colour + 7) % 24;
+        get_of(&format!(
+            "/v1/markets/se/rank?limit=24&session_key=s-{n}&f.brand=b{brand}&f.color=c{colour}&f.color=c{other}"
+        ))
+    };
+    let root = |n| get_of(&format!("/v1/markets/se/rank?limit=24&session_key=s-{n}"));
+    let posted = |n| post_of(&format!(r#"{{"limit":24,"session_key":"s-{n}"}}"#));
+    [
+        ("canned answer", Box::new(|_| get_of("/canned"))),
+        ("rank root, GET", Box::new(root)),
+        ("rank root, POST", Box::new(posted)),
+        ("rank filtered, GET", Box::new(filtered)),
+    ]
+}
+
+/// CPU of the server a request in microseconds, requests a second, and bytes of a body.
+fn round(pid: u32, address: &str, keys: &[String], make: &Make) -> (f64, f64, usize) {
+    let (before, began) = (cpu_ms(pid), Instant::now());
+    let each = N_REQUESTS / N_CONNECTIONS;
+    let n_bytes = std::thread::scope(|scope| {
+        let drive_one = || drive(address, keys, each, make);
+        let drivers: Vec<_> = (0..N_CONNECTIONS).map(|_| scope.spawn(drive_one)).collect();
+        drivers
+            .into_iter()
+            .map(|driver| driver.join().unwrap())
+            .max()
+    });
+    let cost_us = (cpu_ms(pid) - before) * 1_000.0 / N_REQUESTS as f64;
+    (
+        cost_us,
+        N_REQUESTS as f64 / began.elapsed().as_secs_f64(),
+        n_bytes.unwrap(),
+    )
+}
+
 fn measure() {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .env(AS_SERVER, "1")
@@ -280,63 +340,28 @@ fn measure() {
     let mut words = line.split_whitespace().map(str::to_owned);
     let address = words.next().expect("the server says where it listens");
     let keys: Vec<String> = words.collect();
-    type Make = Box<dyn Fn(usize) -> String + Sync>;
-    let endpoints: [(&str, Make); 4] = [
-        ("canned answer", Box::new(|_| get_of("/canned"))),
-        (
-            "rank root, GET",
-            Box::new(|n| get_of(&format!("/v1/markets/se/rank?limit=24&session_key=s-{n}"))),
-        ),
-        (
-            "rank root, POST",
-            Box::new(|n| post_of(&format!(r#"{{"limit":24,"session_key":"s-{n}"}}"#))),
-        ),
-        (
-            "rank filtered, GET",
-            Box::new(|n| {
-                let (brand, colour) = (n * 31 % 200, n % 24);
-                get_of(&format!(
-                    "/v1/markets/se/rank?limit=24&session_key=s-{n}&f.brand=b{brand}&f.color=c{colour}&f.color=c{}",
-                    (colour + 7) % 24
-                ))
-            }),
-        ),
-    ];
-    let mut costs = vec![Vec::new(); endpoints.len()];
-    let mut sizes = vec![0; endpoints.len()];
-    for round in 0..=N_ROUNDS {
-        for (place, (_, make)) in endpoints.iter().enumerate() {
-            let (before, began) = (cpu_ms(child.id()), Instant::now());
-            std::thread::scope(|scope| {
-                let drivers: Vec<_> = (0..N_CONNECTIONS)
-                    .map(|_| {
-                        scope.spawn(|| drive(&address, &keys, N_REQUESTS / N_CONNECTIONS, make))
-                    })
-                    .collect();
-                for driver in drivers {
-                    sizes[place] = driver.join().unwrap();
-                }
-            });
-            let cost_us = (cpu_ms(child.id()) - before) * 1_000.0 / N_REQUESTS as f64;
-            let rate = N_REQUESTS as f64 / began.elapsed().as_secs_f64();
+    let endpoints = endpoints();
+    let mut rounds = vec![Vec::new(); endpoints.len()];
+    for number in 0..=N_ROUNDS {
+        for ((_, make), rounds) in endpoints.iter().zip(&mut rounds) {
+            let measured = round(child.id(), &address, &keys, make);
             // The first round warms up.
-            if 0 < round {
-                costs[place].push((cost_us, rate));
+            if 0 < number {
+                rounds.push(measured);
             }
         }
     }
     drop(child.stdin.take());
     child.wait().unwrap();
-    let median = |costs: &mut Vec<(f64, f64)>| {
-        costs.sort_by(|a, b| a.0.total_cmp(&b.0));
-        costs[costs.len() / 2]
+    let median = |rounds: &mut Vec<(f64, f64, usize)>| {
+        rounds.sort_by(|left, right| left.0.total_cmp(&right.0));
+        rounds[rounds.len() / 2]
     };
-    let canned = median(&mut costs[0]).0;
+    let (canned, ..) = median(&mut rounds[0]);
     println!("server CPU per request, {N_REQUESTS} requests a round, median of {N_ROUNDS} rounds");
-    for (place, (name, _)) in endpoints.iter().enumerate() {
-        let (cost_us, rate) = median(&mut costs[place]);
+    for ((name, _), rounds) in endpoints.iter().zip(&mut rounds) {
+        let (cost_us, rate, bytes) = median(rounds);
         let ratio = canned / cost_us;
-        let bytes = sizes[place];
         println!(
             "{name:20} {cost_us:7.1} us  canned/this {ratio:5.2}  {rate:8.0}/s  {bytes} bytes"
         );

@@ -104,9 +104,10 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
     codes.extend(words(EVERYWHERE));
     if !is_open {
         codes.extend(words(WITH_KEY));
-        operation["security"] = match is_rank {
-            true => json!([{ "key": [] }, { "public-key": [] }]),
-            false => json!([{ "key": [] }]),
+        operation["security"] = if is_rank {
+            json!([{ "key": [] }, { "public-key": [] }])
+        } else {
+            json!([{ "key": [] }])
         };
         add_header(
             operation,

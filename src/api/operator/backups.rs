@@ -80,13 +80,11 @@ async fn back_up(State(engine): State<Engine>, Asked(intent): Asked) -> Result<R
     let may = intent.principal.may(Verb::Backup, &Object::Anywhere);
     may.map_err(EngineError::from)?;
     let work = tokio::spawn(async move { engine.back_up(&intent).await });
-    match tokio::time::timeout(WAIT, work).await {
-        Ok(done) => Ok(answered(&done.map_err(Problem::internal)??)),
-        Err(_) => {
-            let place = [(LOCATION, HeaderValue::from_static("/v1/backups"))];
-            Ok((StatusCode::ACCEPTED, place).into_response())
-        }
+    if let Ok(done) = tokio::time::timeout(WAIT, work).await {
+        return Ok(answered(&done.map_err(Problem::internal)??));
     }
+    let place = [(LOCATION, HeaderValue::from_static("/v1/backups"))];
+    Ok((StatusCode::ACCEPTED, place).into_response())
 }
 
 fn answered(backups: &[Backup]) -> Response {

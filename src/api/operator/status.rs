@@ -91,6 +91,10 @@ pub struct LimitsBody {
 
 /// What bounds a promotion.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the wire says of every bound that it is one"
+)]
 pub struct PromotionLimits {
     name_chars_max: usize,
     markets_max: usize,
@@ -179,7 +183,7 @@ impl StatusBody {
             markets: status
                 .markets
                 .into_iter()
-                .map(MarketStatusBody::of)
+                .map(|status| MarketStatusBody::of(&status))
                 .collect(),
             config,
             trade,
@@ -189,7 +193,7 @@ impl StatusBody {
 }
 
 impl MarketStatusBody {
-    fn of(status: MarketStatus) -> Self {
+    fn of(status: &MarketStatus) -> Self {
         Self {
             market: status.market.to_string(),
             variants: status.variants,

@@ -91,9 +91,10 @@ async fn page(
     let market = path::market(market)?;
     let (request, extras) = rank_request::read(&market, body);
     let mut ranked = engine.rank(&caller.principal, &request, &extras).await?;
-    let sight = match caller.principal.is_public() {
-        true => Sight::Public,
-        false => Sight::Whole,
+    let sight = if caller.principal.is_public() {
+        Sight::Public
+    } else {
+        Sight::Whole
     };
     let revision = ranked.snapshot.revision.0;
     let json = rank_answer::write(&mut ranked, &request, caller.request_id, sight);

@@ -37,12 +37,12 @@ pub struct RankBody {
     /// Text match: tokens that must all be found.
     #[schema(min_length = 1, max_length = 200)]
     pub q: Option<String>,
-    /// Match classes; not together with `q`.
+    /// Match classes of the shop's own engine; not together with `q`.
     pub candidates: Option<CandidatesBody>,
     /// The panel's own hits, first and in this order; keys of variants or products.
     #[schema(max_items = 200)]
     pub primary: Option<Vec<String>>,
-    /// Clauses that are all true.
+    /// What the result is restricted to.
     pub filter: Option<FilterBody>,
     /// `attribute:asc`, `attribute:desc` or `relevance`, the default.
     #[schema(max_items = 4)]
@@ -91,7 +91,7 @@ pub struct CandidatesBody {
 /// Clauses that are all true of the same variant.
 #[derive(Debug, ToSchema)]
 pub struct FilterBody {
-    /// At most 32.
+    /// The clauses, at most 32.
     #[schema(max_items = 32)]
     pub all: Option<Vec<ClauseBody>>,
 }
@@ -178,9 +178,9 @@ pub struct RankParams {
 pub struct RankAnswerBody {
     /// The request's name, as in `x-request-id`.
     pub request_id: String,
-    /// Its key.
+    /// Key of the market.
     pub market: String,
-    /// ISO 4217.
+    /// ISO 4217; of every amount in the answer.
     pub currency: String,
     /// Revision it was computed from.
     pub snapshot: u64,
@@ -192,21 +192,21 @@ pub struct RankAnswerBody {
     /// Arms of the measured promotions; not for public keys.
     #[schema(required = false)]
     pub measurement: Vec<ArmBody>,
-    /// The page.
+    /// The places of this page.
     pub items: Vec<ItemBody>,
     /// Counts by attribute: a list, or for numbers an object with least and greatest value.
     pub facets: BTreeMap<String, FacetBody>,
     /// Promotions that moved something in this result; not for public keys.
     #[schema(required = false)]
     pub applied: Vec<String>,
-    /// What was odd.
+    /// What was odd about the request.
     pub warnings: Vec<RankWarningBody>,
 }
 
 /// A promotion's arm for this session.
 #[derive(Debug, ToSchema)]
 pub struct ArmBody {
-    /// Its id.
+    /// Id of the promotion.
     pub promotion: String,
     /// `shown` or `withheld`.
     pub arm: String,
@@ -217,7 +217,7 @@ pub struct ArmBody {
 pub struct ItemBody {
     /// Key of the product.
     pub product: String,
-    /// Key of the variant.
+    /// Key of the variant that stands for the place.
     pub variant: String,
     /// Place in the whole result, from 0.
     pub position: u32,
@@ -231,14 +231,14 @@ pub struct ItemBody {
     pub ticket: String,
     /// Values of the attributes asked for: a text, a list of texts, or null.
     pub fields: Option<BTreeMap<String, Value>>,
-    /// Why, if it was asked.
+    /// Why it stands here, if it was asked.
     pub explain: Option<ExplainBody>,
 }
 
 /// Why an item stands where it stands.
 #[derive(Debug, ToSchema)]
 pub struct ExplainBody {
-    /// Null if it has none.
+    /// The strategy score; null without one.
     #[schema(required = true)]
     pub score: Option<String>,
     /// Variants of the market with a strictly higher score.
@@ -258,18 +258,18 @@ pub struct ExplainBody {
 /// A promotion that gave an item its level.
 #[derive(Debug, ToSchema)]
 pub struct BecauseBody {
-    /// Its id.
+    /// Id of the promotion.
     pub promotion: String,
     /// Its name.
     pub name: String,
-    /// Its level.
+    /// The level it gave.
     pub level: String,
 }
 
 /// A promotion that holds an item and does not move it.
 #[derive(Debug, ToSchema)]
 pub struct NotUsedBody {
-    /// Its id.
+    /// Id of the promotion.
     pub promotion: String,
     /// Its name.
     pub name: String,
@@ -290,11 +290,11 @@ pub enum FacetBody {
 /// A facet of numbers, money or times.
 #[derive(Debug, ToSchema)]
 pub struct BoundedFacet {
-    /// Least.
+    /// Least value.
     pub min: String,
-    /// Greatest.
+    /// Greatest value.
     pub max: String,
-    /// By count, then value.
+    /// The values with their counts.
     pub values: Vec<FacetCount>,
 }
 
@@ -303,7 +303,7 @@ pub struct BoundedFacet {
 pub struct FacetCount {
     /// As the wire spells it.
     pub value: String,
-    /// Places.
+    /// Places that have it.
     pub count: u64,
 }
 
