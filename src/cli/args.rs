@@ -287,7 +287,7 @@ pub(in crate::cli) struct FeedFile {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Feed {
     #[command(flatten)]
-    pub(in crate::cli) feed: FeedFile,
+    pub(in crate::cli) file: FeedFile,
     /// Whether the feed is everything, or only changes
     #[arg(long, value_enum, default_value_t = FeedMode::Full)]
     pub(in crate::cli) mode: FeedMode,

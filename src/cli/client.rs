@@ -273,6 +273,16 @@ fn header(headers: &HeaderMap, name: &hyper::header::HeaderName) -> Option<Strin
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
+/// `path?name=value&…`, every value encoded; the path alone without parameters.
+pub(in crate::cli) fn with_query(path: &str, parameters: &[(&str, String)]) -> String {
+    let encoded = parameters
+        .iter()
+        .map(|(name, value)| format!("{name}={}", encode(value)));
+    let query: Vec<String> = encoded.collect();
+    let joint = if query.is_empty() { "" } else { "?" };
+    format!("{path}{joint}{}", query.join("&"))
+}
+
 /// `text` as part of a path or query: all but RFC 3986's unreserved characters as `%XX`.
 pub(in crate::cli) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());

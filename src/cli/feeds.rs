@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::cli::args::{Feed, FeedFile, FeedKind, FeedMode, Import, Validate};
-use crate::cli::client::{Answer, Call, Client, Payload, Pieces, encode};
+use crate::cli::client::{Answer, Call, Client, Payload, Pieces, encode, with_query};
 use crate::cli::output::{Failure, Format, Outcome, complaint, draws_progress, note, say, show};
 
 /// Bytes read from a file at once.
@@ -53,55 +53,37 @@ pub(in crate::cli) fn import(client: &Client, format: Format, command: &Import) 
 /// # Errors
 /// What the server refuses, with every row error it names.
 pub(in crate::cli) fn validate(client: &Client, format: Format, command: &Validate) -> Outcome<()> {
-    send(
-        client,
-        format,
-        &command.feed,
-        &[
-            ("kind", command.kind.as_str()),
-            ("mode", FeedMode::Validate.as_str()),
-        ],
-    )
+    let mode = FeedMode::Validate.as_str().to_owned();
+    let parameters = vec![("kind", command.kind.as_str().to_owned()), ("mode", mode)];
+    send(client, format, &command.feed, parameters)
 }
 
 fn upload(client: &Client, format: Format, kind: FeedKind, feed: &Feed) -> Outcome<()> {
-    let force = if feed.force { "true" } else { "false" };
-    send(
-        client,
-        format,
-        &feed.feed,
-        &[
-            ("kind", kind.as_str()),
-            ("mode", feed.mode.as_str()),
-            ("force", force),
-        ],
-    )
+    let parameters = vec![
+        ("kind", kind.as_str().to_owned()),
+        ("mode", feed.mode.as_str().to_owned()),
+        ("force", feed.force.to_string()),
+    ];
+    send(client, format, &feed.file, parameters)
 }
 
 fn send(
     client: &Client,
     format: Format,
     feed: &FeedFile,
-    parameters: &[(&str, &str)],
+    mut parameters: Vec<(&str, String)>,
 ) -> Outcome<()> {
     let (file, n_bytes) = open(&feed.file)?;
     let market = encode(&feed.market);
     let written_as = feed.feed_format.clone().or_else(|| format_of(&feed.file));
-    let mut path = format!(
-        "/v1/markets/{market}/imports?max_errors={}",
-        feed.max_errors
-    );
-    for (name, value) in parameters {
-        path.push_str(&format!("&{name}={value}"));
-    }
-    if let Some(written_as) = &written_as {
-        path.push_str(&format!("&format={}", encode(written_as)));
-    }
+    let is_csv = written_as.as_deref() == Some("csv");
+    parameters.push(("max_errors", feed.max_errors.to_string()));
+    parameters.extend(written_as.map(|written_as| ("format", written_as)));
     if let Some(mapping) = &feed.mapping {
-        let name = store_mapping(client, &market, mapping)?;
-        path.push_str(&format!("&mapping={}", encode(&name)));
+        parameters.push(("mapping", store_mapping(client, &market, mapping)?));
     }
-    let media = if written_as.as_deref() == Some("csv") {
+    let path = with_query(&format!("/v1/markets/{market}/imports"), &parameters);
+    let media = if is_csv {
         "text/csv"
     } else {
         "application/x-ndjson"
@@ -122,14 +104,12 @@ fn explain(failure: Failure) -> Failure {
     let Some(import) = failure.import() else {
         return failure;
     };
-    let hint = match failure.is("import-harmful") {
-        true => format!("it is kept for a day; to let it happen: endcap import apply {import}"),
-        false => format!("every row error: endcap import errors {import}"),
-    };
+    let hint = hint(failure.is("import-harmful"), &import);
     failure.hint(&hint)
 }
 
-/// Stores a mapping under the name of its file, and gives that name.
+/// Stores a mapping under the name of its file, unless it stands there already, and gives that
+/// name.
 fn store_mapping(client: &Client, market: &str, file: &Path) -> Outcome<String> {
     let name = file.file_stem().and_then(|stem| stem.to_str());
     let name = name.ok_or_else(|| Failure::usage("the mapping file has no readable name"))?;
@@ -138,7 +118,20 @@ fn store_mapping(client: &Client, market: &str, file: &Path) -> Outcome<String> 
     let mapping: Value = serde_json::from_str(&text)
         .map_err(|error| Failure::invalid(format!("{}: {error}", file.display())))?;
     let path = format!("/v1/markets/{market}/feed-mappings/{}", encode(name));
-    client.call(Call::new("PUT", &path).with(Payload::Json(mapping)))?;
+    let standing = match client.get(&path) {
+        Ok(answer) => Some(answer),
+        Err(failure) if failure.is("not-found") => None,
+        Err(failure) => return Err(failure),
+    };
+    if standing.as_ref().is_some_and(|own| own.body == mapping) {
+        return Ok(name.to_owned());
+    }
+    let etag = standing.and_then(|own| own.etag);
+    let mut put = Call::new("PUT", &path).with(Payload::Json(mapping));
+    if let Some(etag) = &etag {
+        put = put.if_match(etag);
+    }
+    client.call(put)?;
     note(&format!("stored the mapping \"{name}\""));
     Ok(name.to_owned())
 }
@@ -159,27 +152,26 @@ fn finished(client: &Client, answer: Answer) -> Outcome<Value> {
         bar.tick();
     }
     bar.finish_and_clear();
-    match result["state"].as_str() {
-        Some("applied" | "valid") => Ok(result),
-        _ => {
-            tell(Format::Table, &result);
-            Err(refused(&result, &id))
-        }
+    if let Some("applied" | "valid") = result["state"].as_str() {
+        return Ok(result);
     }
-}
-
-/// An import that was refused after its answer had gone.
-fn refused(result: &Value, id: &str) -> Failure {
-    let harms = result["harms"]
+    tell(Format::Table, &result);
+    let is_harmful = result["harms"]
         .as_array()
         .is_some_and(|harms| !harms.is_empty());
-    let failure = match harms {
-        true => Failure::refused("the import was held back as harmful"),
-        false => Failure::invalid("the import was refused; nothing was changed"),
+    let failure = if is_harmful {
+        Failure::refused("the import was held back as harmful")
+    } else {
+        Failure::invalid("the import was refused; nothing was changed")
     };
-    match harms {
-        true => failure.hint(&format!("to let it happen: endcap import apply {id}")),
-        false => failure.hint(&format!("every row error: endcap import errors {id}")),
+    Err(failure.hint(&hint(is_harmful, &id)))
+}
+
+fn hint(is_harmful: bool, id: &str) -> String {
+    if is_harmful {
+        format!("it is kept for a day; to let it happen: endcap import apply {id}")
+    } else {
+        format!("every row error: endcap import errors {id}")
     }
 }
 
@@ -208,7 +200,9 @@ fn tell(format: Format, result: &Value) {
     if format != Format::Table {
         return show(format, result, &[]);
     }
-    words(result).iter().for_each(|line| say(line));
+    for line in words(result) {
+        say(&line);
+    }
 }
 
 fn words(result: &Value) -> Vec<String> {

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,18 +9,15 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::access::key::{Doorkeeper, KeyDigest, KeyRefusal};
-use crate::access::principal::Principal;
 use crate::cli::output::{Failure, Outcome};
 use crate::cli::settings::{Settings, StoreKind};
 use crate::domain::time::Timestamp;
 use crate::engine::clock::Clock;
 use crate::engine::entropy::Entropy;
-use crate::engine::error::EngineError;
 use crate::engine::start::{Engine, Settings as EngineSettings, StartError as EngineStart};
 use crate::http::Settings as HttpSettings;
 use crate::http::accept::{Drained, serve};
-use crate::http::shell::{House, Parts as ShellParts, Shell};
+use crate::http::shell::{Parts as ShellParts, Shell};
 use crate::http::stop::Stop;
 use crate::record::json::RecordForms;
 use crate::store::backup::dir::DirBackups;
@@ -29,7 +25,7 @@ use crate::store::disk::RealDisk;
 use crate::store::opened::Opened;
 use crate::store::seam::Entropy as Random;
 use crate::store::start::{Parts, Settings as StoreSettings, StartError};
-use crate::store::{Revision, StoreId, memory, start};
+use crate::store::{StoreId, memory, start};
 use crate::telemetry::metrics::Metrics;
 
 /// How long what is still running when the server has ended may take.
@@ -177,12 +173,15 @@ impl Server {
         let engine = engine.await.map_err(|error| engine_failure(&error))?;
         let stop = Stop::new();
         let parts = ShellParts {
-            house: Arc::new(Residence(engine.clone())),
+            house: Arc::new(engine.clone()),
             metrics: Arc::clone(engine.metrics()),
             settings: http_settings(settings),
             process,
         };
-        let shell = Arc::new(Shell::new(axum::Router::new(), parts));
+        let shell = Arc::new(Shell::new(
+            crate::api::routes(engine.clone(), stop.clone()),
+            parts,
+        ));
         let jobs = tokio::spawn(engine.clone().run_jobs());
         Ok((
             Self {
@@ -219,30 +218,4 @@ fn http_settings(settings: &Settings) -> HttpSettings {
     own.trusted_proxies
         .clone_from(&settings.server.trusted_proxies);
     own
-}
-
-/// The engine as the shell sees it.
-struct Residence(Engine);
-
-impl Doorkeeper for Residence {
-    fn principal(&self, digest: &KeyDigest, now: Timestamp) -> Result<Arc<Principal>, KeyRefusal> {
-        self.0.principal(digest, now)
-    }
-}
-
-impl House for Residence {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-
-    fn revision(&self) -> Option<u64> {
-        Some(self.0.snapshot().revision.0)
-    }
-
-    fn reached(
-        &self,
-        revision: u64,
-    ) -> Pin<Box<dyn Future<Output = Result<(), EngineError>> + Send + '_>> {
-        Box::pin(self.0.published(Revision(revision)))
-    }
 }

@@ -1,6 +1,7 @@
 //! A page as a shopper would get it, and in words why it looks so.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
@@ -43,12 +44,15 @@ pub(in crate::cli) fn rank(client: &Client, format: Format, command: &Rank) -> O
     let has_ranks = answer["items"].as_array().is_some_and(|items| {
         !items.is_empty() && items.iter().all(|item| item["base_rank"].is_u64())
     });
-    let base = match is_base_ordered && has_ranks {
-        true => Some(walk(request, ask)?),
-        false => None,
+    let base = if is_base_ordered && has_ranks {
+        Some(walk(request, ask)?)
+    } else {
+        None
     };
     say(&table(&answer, base.as_ref(), command.explain));
-    summary(&answer, command).iter().for_each(|line| say(line));
+    for line in summary(&answer, command) {
+        say(&line);
+    }
     Ok(())
 }
 
@@ -292,7 +296,7 @@ fn summary(answer: &Value, command: &Rank) -> Vec<String> {
             .map(|entry| format!("{} {}", cell(&entry["value"]), cell(&entry["count"])));
         let mut line = format!("{attr}: {}", counts.collect::<Vec<_>>().join(", "));
         if let (Some(min), Some(max)) = (facet["min"].as_str(), facet["max"].as_str()) {
-            line.push_str(&format!("; {min} to {max}"));
+            let _ = write!(line, "; {min} to {max}");
         }
         lines.push(line);
     }

@@ -142,9 +142,11 @@ async fn hand_out_first_key(engine: &Engine, path: &Path) -> Outcome<()> {
     };
     credential::fill(file, path, key.expose())?;
     // The key itself goes to people, never into a log.
-    let shown = match std::io::stderr().is_terminal() {
-        true => format!(": {}", key.expose()),
-        false => String::new(),
+    let is_seen = std::io::stderr().is_terminal();
+    let shown = if is_seen {
+        format!(": {}", key.expose())
+    } else {
+        String::new()
     };
     note(&format!(
         "the first operator key, good for a day, is in {}{shown}",

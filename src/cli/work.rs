@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde_json::Value;
 
 use crate::cli::args::Promo;
-use crate::cli::client::{Call, Client, Payload, encode};
+use crate::cli::client::{Call, Client, Payload, encode, with_query};
 use crate::cli::output::{Failure, Format, Outcome, cell, note, show};
 
 /// What a change shows of the promotion it left.
@@ -32,15 +32,11 @@ const LISTED: [&str; 8] = [
 pub(in crate::cli) fn promo(client: &Client, format: Format, command: &Promo) -> Outcome<()> {
     match command {
         Promo::List { market, state } => {
-            let mut path = "/v1/promotions".to_owned();
             let filters = [("market", market), ("state", state)];
             let set = filters
                 .iter()
-                .filter_map(|(name, value)| Some((name, value.as_ref()?)));
-            for (place, (name, value)) in set.enumerate() {
-                let joint = if place == 0 { '?' } else { '&' };
-                path.push_str(&format!("{joint}{name}={}", encode(value)));
-            }
+                .filter_map(|(name, value)| Some((*name, (*value).clone()?)));
+            let path = with_query("/v1/promotions", &set.collect::<Vec<_>>());
             show(format, &client.list(&path)?, &LISTED);
         }
         Promo::Show { id } => show(format, &client.get(&path_of(id))?.body, &[]),
@@ -96,9 +92,10 @@ fn step(client: &Client, format: Format, id: &str, verb: &str, etag: &str) -> Ou
 /// Exit code 3 with line and column if it is no JSON.
 fn read_json(file: &Path) -> Outcome<Value> {
     let mut text = String::new();
-    let read = match file == Path::new("-") {
-        true => std::io::stdin().read_to_string(&mut text).map(|_| ()),
-        false => std::fs::read_to_string(file).map(|read| text = read),
+    let read = if file == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text).map(|_| ())
+    } else {
+        std::fs::read_to_string(file).map(|read| text = read)
     };
     read.with_context(|| format!("{} cannot be read", file.display()))?;
     serde_json::from_str(&text)

@@ -10,7 +10,9 @@ use crate::domain::time::Timestamp;
 use crate::engine::error::EngineError;
 use crate::engine::start::Engine;
 use crate::promotion::state::{State, state};
+use crate::store::layout::FORMAT_VERSION;
 use crate::store::{Mode, StoreHealth};
+use crate::telemetry::metrics::CONTENT_TYPE;
 
 /// What is done with writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +84,30 @@ pub struct MarketStatus {
     pub view_until: Option<Timestamp>,
 }
 
+/// One space of the store.
+#[derive(Clone, Debug)]
+pub struct SpaceHealth {
+    /// Newest durable commit.
+    pub revision: u64,
+    /// Commits that the index has yet to take in; `None` while it is rebuilt.
+    pub index_lag: Option<u64>,
+    /// Free bytes of the volume; `None` for a store in memory.
+    pub free_bytes: Option<u64>,
+    /// What the last start repaired, one line each.
+    pub repairs: Vec<String>,
+}
+
+impl From<StoreHealth> for SpaceHealth {
+    fn from(health: StoreHealth) -> Self {
+        Self {
+            revision: health.revision.0,
+            index_lag: health.lag(),
+            free_bytes: health.free_bytes,
+            repairs: health.repairs,
+        }
+    }
+}
+
 /// The whole process at a glance.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -92,14 +118,17 @@ pub struct Status {
     /// The caller's markets.
     pub markets: Vec<MarketStatus>,
     /// The configuration's store.
-    pub config: StoreHealth,
+    pub config: SpaceHealth,
     /// The store of what is not configuration.
-    pub trade: StoreHealth,
+    pub trade: SpaceHealth,
     /// Pages and items counted since the start.
     pub pages: (u64, u64),
 }
 
 impl Engine {
+    /// Format of the data directory that this build writes.
+    pub const STORE_FORMAT: u32 = FORMAT_VERSION;
+
     /// How the process is; asks nobody's permission.
     pub fn health(&self) -> Health {
         let snapshot = self.snapshot();
@@ -152,9 +181,30 @@ impl Engine {
             writes: self.health().writes,
             revision: snapshot.revision.0,
             markets: markets.collect(),
-            config: self.config().health(),
-            trade: self.trade().health(),
+            config: self.config().health().into(),
+            trade: self.trade().health().into(),
             pages: self.pages().counted(),
         })
+    }
+
+    /// Media type and text of all metrics.
+    ///
+    /// # Errors
+    /// What the caller may not do.
+    pub fn scrape(&self, principal: &Principal) -> Result<(&'static str, String), EngineError> {
+        principal.may(Verb::Watch, &Object::Anywhere)?;
+        Ok((CONTENT_TYPE, self.metrics().encode(self.now())))
+    }
+
+    /// Whether the caller may read and move the test clock.
+    ///
+    /// # Errors
+    /// `not-found` on a server without one; what the caller may not do.
+    pub fn may_see_clock(&self, principal: &Principal) -> Result<(), EngineError> {
+        if !self.clock().is_test() {
+            let id = "/test/clock".to_owned();
+            return Err(EngineError::NotFound { what: "route", id });
+        }
+        Ok(principal.may(Verb::MoveClock, &Object::Anywhere)?)
     }
 }

@@ -292,7 +292,11 @@ impl RankRequest {
             WrittenSort::By { attr, .. } => Some(attr),
             WrittenSort::Relevance => None,
         });
-        self.fields.iter().chain(&self.facets).chain(filter).chain(sort)
+        self.fields
+            .iter()
+            .chain(&self.facets)
+            .chain(filter)
+            .chain(sort)
     }
 
     /// Whether the answer counts as a display.

@@ -217,6 +217,12 @@ impl Value {
         Ok(Self(bytes.into()))
     }
 
+    /// The same value, last changed at another revision.
+    #[must_use]
+    pub fn moved(&self, key: &Key, revision: Revision) -> Self {
+        Draft(self.0.to_vec()).seal(key, revision)
+    }
+
     /// The envelope as stored.
     pub fn bytes(&self) -> &[u8] {
         &self.0

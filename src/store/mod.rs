@@ -44,6 +44,7 @@ pub mod key;
 pub mod layout;
 pub mod memory;
 pub mod opened;
+pub mod overlay;
 pub mod room;
 pub mod seam;
 pub mod shared;

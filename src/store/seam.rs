@@ -135,6 +135,13 @@ pub trait Backups: Send + Sync + fmt::Debug {
     /// What the disk says.
     fn verified(&self, identity: Identity) -> Result<Vec<BackupPoint>, BackupError>;
 
+    /// Stores and eras that have backups of `config`, newest era first: where all else is lost,
+    /// they tell what there was.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn eras(&self) -> Result<Vec<Identity>, BackupError>;
+
     /// Hands out every record of a backup, hot and cold, ascending by key. Only once this returned
     /// `Ok` is any of them to be believed.
     ///
@@ -173,6 +180,10 @@ pub struct NoBackups;
 
 impl Backups for NoBackups {
     fn verified(&self, _: Identity) -> Result<Vec<BackupPoint>, BackupError> {
+        Ok(Vec::new())
+    }
+
+    fn eras(&self) -> Result<Vec<Identity>, BackupError> {
         Ok(Vec::new())
     }
 

@@ -18,7 +18,7 @@ use endcap::store::sim::{Dice, Fault, FaultKind, SimDisk, Survival};
 use endcap::store::start::{Class, Parts, StartError, open};
 use endcap::store::{Mode, Revision, Space, StoreId};
 
-use crate::rig::{Rig, TIME, at, commit, delete, key, put};
+use crate::rig::{Rig, TIME, at, block_on, commit, delete, key, put};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -75,11 +75,6 @@ impl Store {
         file.sync_data().unwrap();
         self.disk.sync_dir(Path::new("/")).unwrap();
     }
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().unwrap().block_on(future)
 }
 
 /// 600 bytes that are no text and that no packing makes smaller.

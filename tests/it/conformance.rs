@@ -15,7 +15,7 @@ use endcap::store::sim::{Dice, Fault, FaultKind, SimDisk, Survival};
 use endcap::store::space::SpaceStore;
 use endcap::store::{Identity, Mode, StoreId};
 
-use crate::rig::{Rig, TIME, at, commit, delete, key, put};
+use crate::rig::{Rig, TIME, at, block_on, commit, delete, key, put};
 
 /// Runs each case over every kind of store, each as a test of its own.
 macro_rules! cases {
@@ -76,8 +76,7 @@ fn run<F>(rig: Rig, case: impl FnOnce(Rig) -> F)
 where
     F: Future<Output = ()>,
 {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().unwrap().block_on(case(rig));
+    block_on(case(rig));
 }
 
 /// All hot keys with the revision of their last change.

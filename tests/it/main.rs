@@ -1,5 +1,6 @@
 //! Whole rooms and whole servers, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![expect(clippy::print_stdout, reason = "what was not run says so")]
 
 mod backup;
 mod conformance;
@@ -10,5 +11,7 @@ mod http_h2;
 mod http_load;
 mod http_rig;
 mod http_times;
+mod model;
+mod restore;
 mod rig;
 mod sim_disk;

@@ -172,3 +172,9 @@ pub(crate) fn commit(n: u64, writes: Vec<Write>) -> Commit {
 pub(crate) fn at(revision: u64) -> Revision {
     Revision(revision)
 }
+
+/// Runs a future to its end on this thread.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap().block_on(future)
+}

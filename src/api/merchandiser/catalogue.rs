@@ -54,6 +54,10 @@ pub struct CategoryBody {
 
 /// An attribute.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the wire has one flag for each question"
+)]
 pub struct AttributeBody {
     attr: String,
     /// `text`, `number`, `money`, `flag` or `time`.
@@ -184,8 +188,14 @@ async fn list_categories(
     let market = path::market(&market)?;
     let (window, filter) = query::read(&members, read_category_filter)?;
     let list = List::new(&engine, &uri, &members);
-    let filter = CategoryFilter { after: list.after(&window)?, limit: window.limit, ..filter };
-    let page = engine.categories(&caller.principal, &market, filter).await?;
+    let filter = CategoryFilter {
+        after: list.after(&window)?,
+        limit: window.limit,
+        ..filter
+    };
+    let page = engine
+        .categories(&caller.principal, &market, filter)
+        .await?;
     let next = page.last_if_more().map(|last| list.cursor(&last.id));
     Ok(list.answer(page.items.into_iter().map(CategoryBody::of).collect(), next))
 }
@@ -245,7 +255,9 @@ async fn change_attribute(
     let known = seen(if_match)?;
     let (edit, faults) = Fields::gather(&body, read_attribute_edit);
     let edit = AttributeEdit { faults, ..edit };
-    let written = engine.edit_attribute(&intent, &market, &attr, known, &edit).await?;
+    let written = engine
+        .edit_attribute(&intent, &market, &attr, known, &edit)
+        .await?;
     let all = engine.attributes(&intent.principal, &market)?;
     let own = all.into_iter().find(|own| own.attr == attr.as_str());
     let own = own.ok_or_else(|| Problem::not_found("attribute"))?;
@@ -286,7 +298,9 @@ async fn list_values(
     let list = List::new(&engine, &uri, &members);
     let skipped = list.skipped(&window)?;
     let wanted = skipped + window.limit;
-    let page = engine.attribute_values(&caller.principal, &market, &attr, q, wanted).await?;
+    let page = engine
+        .attribute_values(&caller.principal, &market, &attr, q, wanted)
+        .await?;
     let next = page.has_more.then(|| list.cursor(&wanted.to_string()));
     let items = page.items.into_iter().skip(skipped);
     Ok(list.answer(items.map(ValueBody::of).collect(), next))
@@ -322,16 +336,22 @@ async fn list_variants(
     })?;
     let list = List::new(&engine, &uri, &members);
     let skipped = list.skipped(&window)?;
-    let found = match key {
-        Some(key) => one(engine.variant(&caller.principal, &market, &key))?,
-        None => {
-            let part = (skipped, window.limit);
-            engine.find_variants(&caller.principal, &market, q, part).await?
-        }
+    let found = if let Some(key) = key {
+        one(engine.variant(&caller.principal, &market, &key))?
+    } else {
+        let part = (skipped, window.limit);
+        engine
+            .find_variants(&caller.principal, &market, q, part)
+            .await?
     };
-    let next = found.has_more.then(|| list.cursor(&(skipped + window.limit).to_string()));
+    let next = found
+        .has_more
+        .then(|| list.cursor(&(skipped + window.limit).to_string()));
     let sees_cost = caller.principal.may_see_cost().is_ok();
-    let items = found.items.iter().map(|view| VariantBody::of(view, sees_cost));
+    let items = found
+        .items
+        .iter()
+        .map(|view| VariantBody::of(view, sees_cost));
     Ok(list.answer(items.collect(), next))
 }
 
@@ -351,7 +371,10 @@ async fn read_variant(
     Path((market, variant)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let view = engine.variant(&caller.principal, &path::market(&market)?, &variant)?;
-    Ok(answer::ok(&VariantBody::of(&view, caller.principal.may_see_cost().is_ok())))
+    Ok(answer::ok(&VariantBody::of(
+        &view,
+        caller.principal.may_see_cost().is_ok(),
+    )))
 }
 
 /// A list of the one that was found, or of none.
@@ -361,7 +384,10 @@ fn one(found: Result<VariantView, EngineError>) -> Result<Listed<VariantView>, E
         Err(EngineError::NotFound { .. }) => Vec::new(),
         Err(refused) => return Err(refused),
     };
-    Ok(Listed { items, has_more: false })
+    Ok(Listed {
+        items,
+        has_more: false,
+    })
 }
 
 fn read_category_filter(fields: &mut Fields<'_>) -> (Window, CategoryFilter) {
@@ -420,7 +446,10 @@ impl AttributeBody {
 
 impl ValueBody {
     fn of(view: ValueView) -> Self {
-        Self { value: view.value, count: view.count }
+        Self {
+            value: view.value,
+            count: view.count,
+        }
     }
 }
 
@@ -448,7 +477,11 @@ impl VariantBody {
             attributes: texts.filter(|(_, values)| !values.is_empty()).collect(),
             score: catalogue.score(view.row).map(|score| score.to_string()),
             base_rank: view.base_rank,
-            promotions: view.promotions.iter().map(|held| HolderBody::of(&held.value)).collect(),
+            promotions: view
+                .promotions
+                .iter()
+                .map(|held| HolderBody::of(&held.value))
+                .collect(),
         }
     }
 }

@@ -115,13 +115,21 @@ async fn list_markets(
     let list = List::new(&engine, &uri, &members);
     let after = list.after(&window)?;
     let behind = |state: &MarketState| {
-        after.as_deref().is_none_or(|after| after < state.market.value.id.as_str())
+        after
+            .as_deref()
+            .is_none_or(|after| after < state.market.value.id.as_str())
     };
     let markets = engine.markets(&caller.principal)?;
     let page = window.cut(markets.into_iter().filter(|state| behind(state)));
     let key = |state: &MarketState| state.market.value.id.to_string();
     let next = page.last_if_more().map(|state| list.cursor(&key(state)));
-    Ok(list.answer(page.items.iter().map(|state| MarketAnswer::of(state)).collect(), next))
+    Ok(list.answer(
+        page.items
+            .iter()
+            .map(|state| MarketAnswer::of(state))
+            .collect(),
+        next,
+    ))
 }
 
 /// Open a market
@@ -139,7 +147,9 @@ async fn create_market(
     Json(body): Json,
 ) -> Result<Response, Problem> {
     let draft = read(&body);
-    let written = engine.create_market(&intent, &draft, &|market| made(201, market)).await?;
+    let written = engine
+        .create_market(&intent, &draft, &|market| made(201, market))
+        .await?;
     Ok(answered(written, 201))
 }
 
@@ -160,7 +170,9 @@ async fn read_market(
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let state = engine.market(&caller.principal, &path::market(&market)?)?;
-    Ok(answer::object(state.market.revision.0, &known, || MarketAnswer::of(&state)))
+    Ok(answer::object(state.market.revision.0, &known, || {
+        MarketAnswer::of(&state)
+    }))
 }
 
 /// Change a market
@@ -189,7 +201,9 @@ async fn change_market(
         Ok(read(&body))
     };
     let render = |market: &Market| made(200, market);
-    let written = engine.edit_market(&intent, &id, known, &redraft, &render).await?;
+    let written = engine
+        .edit_market(&intent, &id, known, &redraft, &render)
+        .await?;
     Ok(answered(written, 200))
 }
 
@@ -202,7 +216,10 @@ fn answered(written: Written<std::sync::Arc<Market>>, status: u16) -> Response {
 
 /// The answer to a change, without its revision.
 fn made(status: u16, market: &Market) -> StoredAnswer {
-    let body = MarketAnswer { body: MarketBody::of(market), revision: None };
+    let body = MarketAnswer {
+        body: MarketBody::of(market),
+        revision: None,
+    };
     StoredAnswer {
         status,
         location: Some(format!("/v1/markets/{}", market.id)),
@@ -220,11 +237,18 @@ fn read_fields(fields: &mut Fields<'_>) -> MarketDraft {
     fields.read_only(&["revision"]);
     let guard = fields.inside("harm_guard", |fields| {
         let vanished = fields.scalar("vanished_percent_max", scalar::owned);
-        (vanished, fields.scalar("sold_out_percent_max", scalar::owned))
+        (
+            vanished,
+            fields.scalar("sold_out_percent_max", scalar::owned),
+        )
     });
     let (vanished_percent_max, sold_out_percent_max) = guard.unwrap_or_default();
     let locales = fields.list("locales", LOCALES_MAX, whole(scalar::owned));
-    let search = fields.list("search_attributes", SEARCH_ATTRIBUTES_MAX, whole(scalar::owned));
+    let search = fields.list(
+        "search_attributes",
+        SEARCH_ATTRIBUTES_MAX,
+        whole(scalar::owned),
+    );
     MarketDraft {
         market: fields.scalar("market", scalar::owned),
         name: fields.scalar("name", scalar::owned),
@@ -258,7 +282,10 @@ impl MarketBody {
             locales: market.locales.clone(),
             price_basis: market.price_basis.as_str(),
             search_attributes: texts(&market.search_attributes),
-            cross_market_attribute: market.cross_market_attribute.as_ref().map(ToString::to_string),
+            cross_market_attribute: market
+                .cross_market_attribute
+                .as_ref()
+                .map(ToString::to_string),
             display_source: market.display_source.as_str(),
             share_shown_percent: market.share_shown.to_string(),
             handpick_import_max: market.handpick_import_max,

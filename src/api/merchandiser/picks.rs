@@ -2,8 +2,8 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::Uri;
+use hyper::header::{CONTENT_TYPE, HeaderMap};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -137,10 +137,14 @@ async fn import_picks(
     (members, headers, body): (Query, HeaderMap, Raw),
 ) -> Result<Response, Problem> {
     let (id, known) = (path::promotion(&promotion)?, seen(if_match)?);
-    let mode = query::read(&members, |fields| fields.scalar("mode", scalar::parsed(read_mode)))?;
+    let mode = query::read(&members, |fields| {
+        fields.scalar("mode", scalar::parsed(read_mode))
+    })?;
     let order = read_order(&headers, &body.0, mode.unwrap_or(Mode::Add))?;
     let render = |_: &PromotionView, result: &PickResult| made(result);
-    let (written, result) = engine.import_picks(&intent, id, known, &order, &render).await?;
+    let (written, result) = engine
+        .import_picks(&intent, id, known, &order, &render)
+        .await?;
     Ok(match written {
         Written::Now(_, revision) => answer::written(&made(&result), revision.0),
         Written::Replayed(first, revision) => answer::replayed(&first, revision.0),
@@ -171,8 +175,14 @@ async fn list_units(
     })?;
     let market = market.ok_or_else(|| Problem::not_found("market"))?;
     let list = List::new(&engine, &uri, &members);
-    let filter = UnitFilter { reason, after: list.after(&window)?, limit: window.limit };
-    let found = engine.promotion_units(&caller.principal, id, &market, filter).await?;
+    let filter = UnitFilter {
+        reason,
+        after: list.after(&window)?,
+        limit: window.limit,
+    };
+    let found = engine
+        .promotion_units(&caller.principal, id, &market, filter)
+        .await?;
     let last = found.units.last().filter(|_| found.has_more);
     let listing = UnitListing {
         next_cursor: last.map(|unit| list.cursor(&unit.variant)),
@@ -191,7 +201,11 @@ fn made(result: &PickResult) -> StoredAnswer {
         unknown: result.unknown.clone(),
         revision: None,
     };
-    StoredAnswer { status: 200, location: None, body: Some(answer::json(&body)) }
+    StoredAnswer {
+        status: 200,
+        location: None,
+        body: Some(answer::json(&body)),
+    }
 }
 
 fn read_mode(text: &str) -> Result<Mode, Fault> {
@@ -210,19 +224,32 @@ fn read_reason(text: &str) -> Result<UnitReason, Fault> {
             let number = set.parse().map(UnitReason::Set);
             number.map_err(|_| Fault::bad_format("set: and a number from 0", text))
         }
-        _ => Err(Fault::unknown_value(text, &["handpicked", "blocked", "set:0"])),
+        _ => Err(Fault::unknown_value(
+            text,
+            &["handpicked", "blocked", "set:0"],
+        )),
     }
 }
 
 /// Keys from JSON or from the first column of a table.
 fn read_order(headers: &HeaderMap, body: &[u8], mode: Mode) -> Result<PickOrder, Problem> {
-    let media = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let media = headers
+        .get(CONTENT_TYPE)
+        .map_or(&b""[..], |value| value.as_bytes());
     if media.to_ascii_lowercase().starts_with(b"text/csv") {
         let text = std::str::from_utf8(body).map_err(|_| not_utf8())?;
         let keys = first_column(text.trim_start_matches('\u{feff}'));
-        return Ok(PickOrder { keys, cross_market: false, mode });
+        return Ok(PickOrder {
+            keys,
+            cross_market: false,
+            mode,
+        });
     }
-    let value = if body.is_empty() { Value::Null } else { json::read(body)? };
+    let value = if body.is_empty() {
+        Value::Null
+    } else {
+        json::read(body)?
+    };
     let (order, complaints) = Fields::gather(&value, |fields| {
         let keys = fields.need_part("keys", |value| {
             crate::api::wire::fields::read_list(value, KEYS_MAX, whole(scalar::owned))
@@ -234,7 +261,11 @@ fn read_order(headers: &HeaderMap, body: &[u8], mode: Mode) -> Result<PickOrder,
             mode,
         }
     });
-    if complaints.is_empty() { Ok(order) } else { Err(Problem::invalid(&complaints)) }
+    if complaints.is_empty() {
+        Ok(order)
+    } else {
+        Err(Problem::invalid(&complaints))
+    }
 }
 
 fn not_utf8() -> Problem {

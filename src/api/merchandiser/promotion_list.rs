@@ -86,19 +86,31 @@ async fn list_promotions(
 ) -> Result<Response, Problem> {
     let (window, filter, sort) = query::read(&members, read_choice)?;
     let list = List::new(&engine, &uri, &members);
-    let after = list.after(&window)?.map(|place| Place::parse(&place)).transpose()?;
+    let after = list
+        .after(&window)?
+        .map(|place| Place::parse(&place))
+        .transpose()?;
     let found = engine.promotions(&caller.principal, &filter)?;
     let sorted = sort.order(found.into_iter().map(|(held, _)| held));
-    let is_behind = |place: &Place| after.as_ref().is_none_or(|after| sort.is_before(after, place));
+    let is_behind = |place: &Place| {
+        after
+            .as_ref()
+            .is_none_or(|after| sort.is_before(after, place))
+    };
     let page = window.cut(sorted.into_iter().filter(|(place, _)| is_behind(place)));
-    let next_cursor = page.last_if_more().map(|(place, _)| list.cursor(&place.to_string()));
+    let next_cursor = page
+        .last_if_more()
+        .map(|(place, _)| list.cursor(&place.to_string()));
     let held = page.items.into_iter().map(|(_, held)| held).collect();
     let views = engine.promotion_views(held).await?;
     let active = engine.n_active(&caller.principal).into_iter();
     let listing = PromotionListing {
         active: active.map(|(market, n)| (market.to_string(), n)).collect(),
         limit: ACTIVE_PER_MARKET_MAX,
-        items: views.iter().map(|(view, at)| PromotionRow::of(view, at.0)).collect(),
+        items: views
+            .iter()
+            .map(|(view, at)| PromotionRow::of(view, at.0))
+            .collect(),
         next_cursor,
     };
     Ok(list.answer_with(&listing, listing.next_cursor.as_deref()))
@@ -154,15 +166,15 @@ impl Sort {
             _ => return Err(Fault::unknown_value(name, &known)),
         };
         match direction {
-            "asc" | "desc" => Ok(Self { by, descending: direction == "desc" }),
+            "asc" | "desc" => Ok(Self {
+                by,
+                descending: direction == "desc",
+            }),
             _ => Err(Fault::unknown_value(direction, &["asc", "desc"])),
         }
     }
 
-    fn order(
-        self,
-        held: impl Iterator<Item = Held<Promotion>>,
-    ) -> Vec<(Place, Held<Promotion>)> {
+    fn order(self, held: impl Iterator<Item = Held<Promotion>>) -> Vec<(Place, Held<Promotion>)> {
         let mut placed: Vec<_> = held.map(|held| (self.place(&held.value), held)).collect();
         placed.sort_by(|(left, _), (right, _)| left.cmp(right));
         if self.descending {
@@ -178,11 +190,18 @@ impl Sort {
             By::Start => promotion.period.start().to_string(),
             By::End => promotion.period.end().to_string(),
         };
-        Place { key, id: promotion.id }
+        Place {
+            key,
+            id: promotion.id,
+        }
     }
 
     fn is_before(self, one: &Place, other: &Place) -> bool {
-        if self.descending { other < one } else { one < other }
+        if self.descending {
+            other < one
+        } else {
+            one < other
+        }
     }
 }
 
@@ -191,7 +210,10 @@ impl Place {
     fn parse(text: &str) -> Result<Self, EngineError> {
         let (id, key) = text.split_once(' ').ok_or(EngineError::BadCursor)?;
         let id = PromotionId::parse(id).map_err(|_| EngineError::BadCursor)?;
-        Ok(Self { key: key.to_owned(), id })
+        Ok(Self {
+            key: key.to_owned(),
+            id,
+        })
     }
 }
 
@@ -207,17 +229,26 @@ mod tests {
 
     #[test]
     fn places_come_back_from_cursors() {
-        let place = Place { key: "warm week ".to_owned(), id: PromotionId([7; 16]) };
+        let place = Place {
+            key: "warm week ".to_owned(),
+            id: PromotionId([7; 16]),
+        };
         assert_eq!(Place::parse(&place.to_string()).unwrap(), place);
         assert!(Place::parse("warm week").is_err());
     }
 
     #[test]
     fn sorts_are_a_field_and_a_direction() {
-        let by_name = Sort { by: By::Name, descending: true };
+        let by_name = Sort {
+            by: By::Name,
+            descending: true,
+        };
         assert_eq!(Sort::parse("name:desc"), Ok(by_name));
         assert_eq!(Sort::parse("start:asc"), Sort::parse("start"));
-        assert_eq!(Sort::parse("nmae").unwrap_err().did_you_mean(), Some("name"));
+        assert_eq!(
+            Sort::parse("nmae").unwrap_err().did_you_mean(),
+            Some("name")
+        );
         assert_eq!(Sort::parse("name:up").unwrap_err().code(), "unknown-value");
     }
 }

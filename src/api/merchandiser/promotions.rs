@@ -68,7 +68,9 @@ async fn create_promotion(
     Json(body): Json,
 ) -> Result<Response, Problem> {
     let render = |view: &PromotionView| made(201, view);
-    let written = engine.create_promotion(&intent, read(&body), &render).await?;
+    let written = engine
+        .create_promotion(&intent, read(&body), &render)
+        .await?;
     answered(&engine, &intent.principal, written, 201).await
 }
 
@@ -90,7 +92,9 @@ async fn read_promotion(
 ) -> Result<Response, Problem> {
     let id = path::promotion(&promotion)?;
     let (view, revision) = engine.promotion(&caller.principal, id).await?;
-    Ok(answer::object(revision.0, &known, || PromotionAnswer::at(&view, revision.0)))
+    Ok(answer::object(revision.0, &known, || {
+        PromotionAnswer::at(&view, revision.0)
+    }))
 }
 
 /// Replace a promotion
@@ -233,15 +237,20 @@ async fn restart_measurement(
 ) -> Result<Response, Problem> {
     let known = seen(if_match)?;
     let share = read_restart(&body)?;
-    step(&engine, &intent, &promotion, (known, Step::RestartMeasurement(share))).await
+    step(
+        &engine,
+        &intent,
+        &promotion,
+        (known, Step::RestartMeasurement(share)),
+    )
+    .await
 }
 
 fn read_restart(body: &Value) -> Result<Option<Percent>, Problem> {
     let nothing = Value::Object(Map::new());
     let body = if body.is_null() { &nothing } else { body };
-    let read = |fields: &mut Fields<'_>| {
-        fields.scalar("share_shown_percent", scalar::parsed(read_share))
-    };
+    let read =
+        |fields: &mut Fields<'_>| fields.scalar("share_shown_percent", scalar::parsed(read_share));
     match Fields::gather(body, read) {
         (share, complaints) if complaints.is_empty() => Ok(share),
         (_, complaints) => Err(Problem::invalid(&complaints)),
@@ -255,7 +264,9 @@ async fn edit(
     redraft: &(dyn Fn(&Promotion) -> Result<PromotionDraft, EngineError> + Send + Sync),
 ) -> Result<Response, Problem> {
     let render = |view: &PromotionView| made(200, view);
-    let written = engine.edit_promotion(intent, id, known, redraft, &render).await?;
+    let written = engine
+        .edit_promotion(intent, id, known, redraft, &render)
+        .await?;
     answered(engine, &intent.principal, written, 200).await
 }
 
@@ -267,7 +278,9 @@ async fn step(
 ) -> Result<Response, Problem> {
     let id = path::promotion(promotion)?;
     let render = |view: &PromotionView| made(200, view);
-    let written = engine.step_promotion(intent, id, known, step, &render).await?;
+    let written = engine
+        .step_promotion(intent, id, known, step, &render)
+        .await?;
     answered(engine, &intent.principal, written, 200).await
 }
 
@@ -292,7 +305,9 @@ async fn answered(
         Written::Replayed(first, revision) if first.body.is_some() => {
             Ok(answer::replayed(&first, revision.0))
         }
-        Written::Replayed(first, _) => replay_as_it_stands(engine, principal, first.status, first.location).await,
+        Written::Replayed(first, _) => {
+            replay_as_it_stands(engine, principal, first.status, first.location).await
+        }
     }
 }
 

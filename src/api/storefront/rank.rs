@@ -1,5 +1,7 @@
 //! A page of a search panel or category.
 
+use std::time::Instant;
+
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
@@ -45,7 +47,9 @@ async fn rank(
     Path(market): Path<String>,
     Json(body): Json,
 ) -> Result<Response, Problem> {
-    page(&engine, &caller, &market, &body).await.map(|(page, _)| page)
+    page(&engine, &caller, &market, &body)
+        .await
+        .map(|(page, _)| page)
 }
 
 /// Rank a page, by query
@@ -83,22 +87,28 @@ async fn page(
     market: &str,
     body: &Value,
 ) -> Result<(Response, bool), Problem> {
+    let began = Instant::now();
     let market = path::market(market)?;
     let (request, extras) = rank_request::read(&market, body);
     let mut ranked = engine.rank(&caller.principal, &request, &extras).await?;
-    let sight = match caller.principal.is_public() {
-        true => Sight::Public,
-        false => Sight::Whole,
+    let sight = if caller.principal.is_public() {
+        Sight::Public
+    } else {
+        Sight::Whole
     };
     let revision = ranked.snapshot.revision.0;
     let json = rank_answer::write(&mut ranked, &request, caller.request_id, sight);
+    ranked.state.series.rank_latency.observe(began.elapsed());
     let is_personal = is_personal(&request, &extras);
     let mut headers = HeaderMap::with_capacity(2);
     headers.insert(REVISION, revision.into());
     if is_personal {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
-    Ok(((headers, answer::bytes(StatusCode::OK, json)).into_response(), is_personal))
+    Ok((
+        (headers, answer::bytes(StatusCode::OK, json)).into_response(),
+        is_personal,
+    ))
 }
 
 /// Whether somebody else may not get the same answer from a cache.

@@ -5,10 +5,10 @@
 //! bytes.
 
 use axum::response::{IntoResponse, Response};
+use hyper::StatusCode;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LOCATION,
 };
-use hyper::StatusCode;
 use serde::Serialize;
 
 use crate::engine::commit::StoredAnswer;

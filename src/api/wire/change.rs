@@ -22,7 +22,10 @@ impl<S: Sync> FromRequestParts<S> for Asked {
         let IdempotencyKey(key) = IdempotencyKey::from_request_parts(parts, state).await?;
         let Ok(Raw(body)) = Raw::from_request_parts(parts, state).await;
         let actor = caller.principal.actor();
-        let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+        let target = parts
+            .uri
+            .path_and_query()
+            .map_or("", |target| target.as_str());
         let method = parts.method.as_str();
         let idempotency = key.map(|key| Idempotency::new(&actor, method, target, &key, &body));
         Ok(Self(Intent {

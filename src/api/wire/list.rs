@@ -33,7 +33,10 @@ const MARK: &[u8] = b"list";
 /// What every list takes.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "it is read field by field; this is its description")]
+#[expect(
+    dead_code,
+    reason = "it is read field by field; this is its description"
+)]
 pub struct WindowParams {
     /// Items of a page.
     #[param(minimum = 1, maximum = 500, default = 50)]
@@ -103,7 +106,9 @@ impl<'a> List<'a> {
         };
         let sealed = open_cursor(&self.engine.snapshot().secrets.cursor, cursor);
         let bytes = sealed.map_err(|_| EngineError::BadCursor)?;
-        let key = bytes.strip_prefix(&*self.head()).ok_or(EngineError::BadCursor)?;
+        let key = bytes
+            .strip_prefix(&*self.head())
+            .ok_or(EngineError::BadCursor)?;
         let key = std::str::from_utf8(key).map_err(|_| EngineError::BadCursor)?;
         Ok(Some(key.to_owned()))
     }
@@ -144,7 +149,12 @@ impl<'a> List<'a> {
     /// What a cursor is bound to.
     fn head(self) -> Vec<u8> {
         let is_choice = |name: &str| name != "limit" && name != "cursor";
-        let mut choices: Vec<_> = self.query.0.iter().filter(|(name, _)| is_choice(name)).collect();
+        let mut choices: Vec<_> = self
+            .query
+            .0
+            .iter()
+            .filter(|(name, _)| is_choice(name))
+            .collect();
         choices.sort_unstable();
         let mut hasher = DefaultHasher::new();
         (self.uri.path(), choices).hash(&mut hasher);

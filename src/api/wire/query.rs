@@ -26,7 +26,10 @@ pub(crate) fn read<T>(
 fn object(query: &Query) -> Result<Value, Problem> {
     let mut object = Map::new();
     for (name, value) in &query.0 {
-        if object.insert(name.clone(), Value::String(value.clone())).is_some() {
+        if object
+            .insert(name.clone(), Value::String(value.clone()))
+            .is_some()
+        {
             return Err(twice(name));
         }
     }
@@ -46,7 +49,10 @@ pub(crate) fn whole(min: u32, max: u32) -> impl Fn(&Value) -> Result<u32, Fault>
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Fault::bad_format("a whole number", text));
         }
-        let number = text.parse().ok().filter(|number| (min..=max).contains(number));
+        let number = text
+            .parse()
+            .ok()
+            .filter(|number| (min..=max).contains(number));
         number.ok_or_else(|| Fault::OutOfRange {
             found: text.chars().take(80).collect(),
             allowed: format!("{min} to {max}"),
@@ -59,7 +65,10 @@ pub(crate) fn flag(value: &Value) -> Result<bool, Fault> {
     match value.as_str() {
         Some("true") => Ok(true),
         Some("false") => Ok(false),
-        other => Err(Fault::unknown_value(other.unwrap_or_default(), &["true", "false"])),
+        other => Err(Fault::unknown_value(
+            other.unwrap_or_default(),
+            &["true", "false"],
+        )),
     }
 }
 
@@ -90,9 +99,23 @@ mod tests {
     #[test]
     fn a_member_is_there_once() {
         let query = |words: &[&str]| {
-            Query(words.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect())
+            Query(
+                words
+                    .iter()
+                    .map(|name| ((*name).to_owned(), "1".to_owned()))
+                    .collect(),
+            )
         };
-        assert_eq!(object(&query(&["a", "b"])).unwrap(), json!({ "a": "1", "b": "1" }));
-        assert_eq!(object(&query(&["a", "b", "a"])).unwrap_err().code().as_str(), "bad-query");
+        assert_eq!(
+            object(&query(&["a", "b"])).unwrap(),
+            json!({ "a": "1", "b": "1" })
+        );
+        assert_eq!(
+            object(&query(&["a", "b", "a"]))
+                .unwrap_err()
+                .code()
+                .as_str(),
+            "bad-query"
+        );
     }
 }

@@ -2,17 +2,20 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::domain::time::Timestamp;
 use crate::store::backup::BackupError;
 use crate::store::chunk::files::{ChunkFiles, DiskChunks};
 use crate::store::chunk::{ChunkError, ChunkHash};
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, DiskFile, LockGuard};
+use crate::store::journal::file::{HEADER_BYTES, Header, name_of};
+use crate::store::journal::frame::{Frame, Record, Salt};
 use crate::store::journal::recover;
 use crate::store::layout::{self, Format, Generation, Said};
 use crate::store::room::Gauge;
 use crate::store::seam::{BackupPoint, Backups, State};
-use crate::store::start::{Parts, StartError};
+use crate::store::start::{self, Parts, StartError};
 use crate::store::{Identity, Revision, Space, StoreId};
 
 /// A generation that is being built. Until [`finish`](Self::finish) it is not there for anybody.
@@ -60,11 +63,6 @@ impl<'a> Building<'a> {
         self.identity
     }
 
-    /// Where it will be.
-    pub(in crate::store) fn generation(&self) -> &Generation {
-        &self.generation
-    }
-
     /// Stores a chunk.
     pub(in crate::store) fn chunk(
         &self,
@@ -93,6 +91,22 @@ impl<'a> Building<'a> {
         self.parts.backups.write(&point, state, &chunks)
     }
 
+    /// The log of events, to be filled.
+    pub(in crate::store) fn events(&self, seal_bytes: u64) -> io::Result<EventCopy<'_>> {
+        let identity = self.identity.of(Space::Events);
+        let first = Revision(identity.era);
+        let path = self.generation.journal(Space::Events).join(name_of(first));
+        let (file, salt) = salted(self.parts.disk.as_ref(), &path)?;
+        Ok(EventCopy {
+            building: self,
+            identity,
+            seal_bytes,
+            next: first,
+            file,
+            salt,
+        })
+    }
+
     /// Makes it the current one; the others stay where they are.
     pub(in crate::store) fn finish(self) -> io::Result<Generation> {
         let disk = self.parts.disk.as_ref();
@@ -112,6 +126,66 @@ impl<'a> Building<'a> {
     pub(in crate::store) fn check_room(&self) -> io::Result<()> {
         self.gauge().check()
     }
+}
+
+/// Events on their way into a new era: the same commits in the same order, each under a new
+/// revision, since revisions are contiguous within an era.
+pub(in crate::store) struct EventCopy<'a> {
+    building: &'a Building<'a>,
+    identity: Identity,
+    seal_bytes: u64,
+    next: Revision,
+    file: Box<dyn DiskFile>,
+    salt: Salt,
+}
+
+impl EventCopy<'_> {
+    /// Appends the records of one frame.
+    pub(in crate::store) fn add(&mut self, records: Vec<Record>) -> io::Result<()> {
+        self.building.check_room()?;
+        let mut moved = Vec::with_capacity(records.len());
+        for (record, revision) in records.into_iter().zip(self.next.0..) {
+            let revision = Revision(revision);
+            let writes = record.writes.into_iter();
+            let writes = writes.map(|(key, value)| {
+                let value = value.map(|value| value.moved(&key, revision));
+                (key, value)
+            });
+            moved.push(Arc::new(Record {
+                revision,
+                id: record.id,
+                at: record.at,
+                writes: writes.collect(),
+            }));
+        }
+        let frame = Frame::of(&moved);
+        let used = self.file.len()?;
+        if (HEADER_BYTES as u64) < used && self.seal_bytes < used + frame.file_bytes() as u64 {
+            self.file.sync_data()?;
+            let (parts, generation) = (self.building.parts, &self.building.generation);
+            let (disk, entropy) = (parts.disk.as_ref(), parts.entropy.as_ref());
+            let path = layout::begin_journal(disk, entropy, generation, self.identity, self.next)?;
+            (self.file, self.salt) = salted(disk, &path)?;
+        }
+        self.file.append(&frame.seal(self.salt))?;
+        self.next = frame.last().next();
+        Ok(())
+    }
+
+    /// Makes them durable and says how many there are.
+    pub(in crate::store) fn finish(self) -> io::Result<u64> {
+        self.file.sync_data()?;
+        Ok(self.next.0 - self.identity.era)
+    }
+}
+
+/// An open journal file and its salt.
+fn salted(disk: &dyn Disk, path: &Path) -> io::Result<(Box<dyn DiskFile>, Salt)> {
+    let file = disk.open(path)?;
+    let mut bytes = [0; HEADER_BYTES];
+    let read = file.read_at(0, &mut bytes)?;
+    let header = Header::open(&bytes[..read]).ok_or(io::ErrorKind::InvalidData)?;
+    Ok((file, header.salt))
 }
 
 /// The highest revision of any space that a generation, or a backup of it, ever reached.
@@ -153,10 +227,7 @@ fn format_of(disk: &dyn Disk, generation: &Generation) -> io::Result<Option<Form
 }
 
 /// Locks a data directory that nobody may be serving.
-pub(in crate::store) fn lock_of(
-    parts: &Parts,
-    data: &Path,
-) -> Result<crate::store::disk::LockGuard, StartError> {
+pub(in crate::store) fn lock_of(parts: &Parts, data: &Path) -> Result<LockGuard, StartError> {
     parts.disk.create_dir(data)?;
-    crate::store::start::lock(parts, data)
+    start::lock(parts, data)
 }

@@ -70,6 +70,17 @@ impl DirBackups {
         self.dir.join(name_of(space, revision))
     }
 
+    /// All backups, whosoever they are.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn paths(&self) -> io::Result<Vec<PathBuf>> {
+        let all = self.all()?.into_iter();
+        Ok(all
+            .map(|(space, revision)| self.path_of(space, revision))
+            .collect())
+    }
+
     /// The copies of chunks.
     pub fn chunks(&self) -> &ChunkFiles {
         &self.chunks
@@ -243,6 +254,19 @@ impl Backups for DirBackups {
             }
         }
         Ok(points)
+    }
+
+    fn eras(&self) -> Result<Vec<Identity>, BackupError> {
+        let mut eras = Vec::new();
+        for (space, revision) in self.all()? {
+            if space == Space::Config {
+                let point = self.point(space, revision)?;
+                eras.extend(point.map(|point| point.identity));
+            }
+        }
+        eras.dedup();
+        eras.sort_by_key(|identity| std::cmp::Reverse(identity.era));
+        Ok(eras)
     }
 
     fn read(&self, point: &BackupPoint, each: EachRecord<'_>) -> Result<(), BackupError> {

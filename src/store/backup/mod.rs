@@ -9,6 +9,8 @@
 //!
 //! - [`file`]: the export file, line by line; a backup has the same form
 //! - [`tend`]: when a backup is due, and which journal files it makes unnecessary
+//! - [`restore`]: an earlier state, or what is left, in a new era
+//! - [`verify`]: a report that touches nothing
 //! - [`lines`]: lines of JSON that have one form only
 //! - [`dir`]: backups in a directory
 //! - [`export`], [`import`]: a store as one file, and back
@@ -26,7 +28,9 @@ pub mod export;
 pub mod file;
 pub mod import;
 pub mod lines;
+pub mod restore;
 pub mod tend;
+pub mod verify;
 
 use std::io;
 use std::path::PathBuf;

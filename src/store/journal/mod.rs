@@ -330,26 +330,27 @@ impl JournalReader {
             }),
         }
     }
-}
 
-impl LogReader for JournalReader {
-    fn read(&self, after: Revision, bytes_max: usize) -> Result<Vec<Frame>, FollowError> {
-        let mut frames: Vec<Frame> = Vec::new();
+    /// Frames from the one that holds `next`, until about `bytes_max` are read or one is missing.
+    fn collect(
+        &self,
+        mut next: Revision,
+        bytes_max: usize,
+        frames: &mut Vec<Frame>,
+    ) -> Result<(), FollowError> {
         let mut read_bytes = 0;
-        let mut next = after.next();
         while read_bytes < bytes_max {
             let Some((file, mut at)) = self.find(next)? else {
                 break;
             };
-            let unreadable = |_| FollowError::Unreadable;
             let Ok(handle) = self.files.disk.open(&file.path) else {
                 // Trimmed since it was found: looking again says so.
                 return Err(self.find(next).err().unwrap_or(FollowError::Unreadable));
             };
             let before = next;
             while at < file.good_bytes && read_bytes < bytes_max {
-                let frame = frame_at(handle.as_ref(), file.salt, at).map_err(unreadable)?;
-                let frame = frame.ok_or(FollowError::Unreadable)?;
+                let frame = frame_at(handle.as_ref(), file.salt, at);
+                let frame = frame.ok().flatten().ok_or(FollowError::Unreadable)?;
                 at += frame.file_bytes() as u64;
                 if next <= frame.last() {
                     if next < frame.first() {
@@ -364,7 +365,18 @@ impl LogReader for JournalReader {
                 return Err(FollowError::Unreadable);
             }
         }
-        Ok(frames)
+        Ok(())
+    }
+}
+
+impl LogReader for JournalReader {
+    fn read(&self, after: Revision, bytes_max: usize) -> Result<Vec<Frame>, FollowError> {
+        let mut frames = Vec::new();
+        match self.collect(after.next(), bytes_max, &mut frames) {
+            // What lies before a gap is good; who reads on from its end meets the gap.
+            Err(error) if frames.is_empty() => Err(error),
+            _ => Ok(frames),
+        }
     }
 
     fn bytes_after(&self, after: Revision) -> u64 {

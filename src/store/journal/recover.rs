@@ -230,12 +230,13 @@ impl Reading<'_> {
 }
 
 impl ScannedFile {
-    /// Takes note of a frame appended at `at`.
+    /// Takes note of a frame at `at`. One behind damage is marked, so that it can be read from.
     pub(in crate::store) fn note(&mut self, at: u64, frame: &Frame) {
+        let follows_damage = at != self.good_bytes;
         let due = self
             .marks
             .last()
-            .is_none_or(|mark| mark.1 + STRIDE_BYTES <= at);
+            .is_none_or(|mark| follows_damage || mark.1 + STRIDE_BYTES <= at);
         if due {
             self.marks.push((frame.first(), at));
         }

@@ -133,6 +133,11 @@ impl Disk for SimDisk {
         if !state.locked.insert(path.to_path_buf()) {
             return Err(io::Error::new(io::ErrorKind::WouldBlock, note.to_owned()));
         }
+        if !state.view.contains_key(path) {
+            let inode = state.inodes.len();
+            state.inodes.push(Inode::default());
+            state.change_names(None, Some((path.to_path_buf(), Node::File(inode))));
+        }
         let (disk, life) = (self.clone(), state.life);
         Ok(Box::new(SimLock {
             disk,

@@ -1,52 +1,24 @@
 //! One space: from what base does the journal lead furthest, and what is mended.
 
-use std::collections::BTreeMap;
+use std::io;
 
 use crate::domain::time::Timestamp;
 use crate::store::backup::BackupError;
-use crate::store::chunk::files::{ChunkFiles, DiskChunks};
-use crate::store::codec::{CodecError, Value};
+use crate::store::codec::Value;
 use crate::store::folded::Folded;
 use crate::store::ids::RecentIds;
 use crate::store::index::{Index, IndexError, Tree, walk};
-use crate::store::journal::frame::{Frame, Record};
-use crate::store::journal::recover::{self, Scan};
-use crate::store::journal::{Journal, JournalPlace};
+use crate::store::journal::file::first_of;
+use crate::store::journal::{Journal, recover};
 use crate::store::key::Key;
-use crate::store::layout::{self, Generation};
+use crate::store::layout;
 use crate::store::room::Gauge;
-use crate::store::seam::{BackupPoint, Backups, CommitLog, LogReader};
+use crate::store::seam::{BackupPoint, Backups, CommitLog};
 use crate::store::shared::{IndexSlot, Shared};
-use crate::store::start::{Class, Parts, Report, StartError, too_new};
+use crate::store::start::history::{self, Opening, Scanned, each_record, reader};
+use crate::store::start::{Class, Report, StartError};
 use crate::store::writer::Writer;
 use crate::store::{Identity, Mode, Revision};
-
-/// Bytes of journal read at a time.
-const READ_BYTES: usize = 4 << 20;
-
-/// What all spaces of one start have in common.
-pub struct Opening<'a> {
-    /// What the store is built upon.
-    pub parts: &'a Parts,
-    /// Where it lives.
-    pub generation: &'a Generation,
-    /// Size at which journal files are sealed.
-    pub seal_bytes: u64,
-    /// Room on the volume.
-    pub gauge: &'a Gauge,
-    /// What room there was at the start.
-    pub mode: Mode,
-}
-
-/// A journal that was read, and nothing touched.
-pub struct Scanned {
-    identity: Identity,
-    scan: Scan,
-    ids: RecentIds,
-    n_records: u64,
-    /// Time of the last record that was read.
-    last_at: Option<Timestamp>,
-}
 
 /// A space ready to be served.
 pub struct Recovered {
@@ -69,72 +41,6 @@ impl Recovered {
         let shared = Shared::new(self.folded, self.as_of, reader, slot, mode);
         Writer::new(shared.into(), self.log, self.ids, Some(gauge.clone()))
     }
-}
-
-impl Opening<'_> {
-    /// The chunks of the generation.
-    pub fn chunks(&self) -> DiskChunks {
-        let files = ChunkFiles::new(self.parts.disk.clone(), self.generation.chunks());
-        DiskChunks::new(files, self.gauge.clone(), self.parts.backups.clone())
-    }
-
-    fn place(&self, identity: Identity) -> JournalPlace {
-        JournalPlace {
-            disk: self.parts.disk.clone(),
-            dir: self.generation.journal(identity.space),
-            identity,
-            seal_bytes: self.seal_bytes,
-            entropy: self.parts.entropy.clone(),
-        }
-    }
-}
-
-/// Reads a journal to its end, collects commit ids, refuses what is too new.
-///
-/// # Errors
-/// [`StartError::TooNew`], [`StartError::Damaged`], [`StartError::Disk`].
-pub fn scan(opening: &Opening<'_>, identity: Identity) -> Result<Scanned, StartError> {
-    let place = opening.place(identity);
-    let disk = place.disk.as_ref();
-    if disk.list(&place.dir).is_err() {
-        disk.create_dir(&place.dir)?;
-    }
-    let mut ids = RecentIds::default();
-    let mut n_records = 0;
-    let mut last_at = None;
-    let mut each = |frame: Frame| {
-        let records = frame.records().map_err(|error| match error {
-            CodecError::TooNew { .. } => StartError::TooNew {
-                what: error.to_string(),
-            },
-            _ => StartError::Damaged {
-                path: place.dir.clone(),
-                offset: 0,
-                what: "a whole frame holds a damaged record",
-                remedy: "restore a backup with `endcap restore FILE --into DIR --replace`",
-            },
-        })?;
-        for record in &records {
-            for value in record.writes.iter().filter_map(|(_, value)| value.as_ref()) {
-                let forms = opening.parts.forms.as_ref();
-                if let Some(what) = too_new(forms, value.kind(), value.schema()) {
-                    return Err(StartError::TooNew { what });
-                }
-            }
-            ids.add(record.id, record.revision);
-            last_at = Some(record.at);
-            n_records += 1;
-        }
-        Ok::<(), StartError>(())
-    };
-    let scan = recover::scan(disk, &place.dir, identity, &mut each)?;
-    Ok(Scanned {
-        identity,
-        scan,
-        ids,
-        n_records,
-        last_at,
-    })
 }
 
 /// A state from which replay can begin.
@@ -170,7 +76,7 @@ pub fn recover(
     };
     let reach = scanned.scan.reach(base.revision());
     let folded = replay(opening, &scanned, base, reach)?;
-    let as_of = time_of(opening, &scanned, reach);
+    let as_of = history::time_of(opening, &scanned, reach);
     let mut space = Space {
         opening,
         scanned,
@@ -331,24 +237,6 @@ fn hot_of(backups: &dyn Backups, point: &BackupPoint) -> Result<Vec<(Key, Value)
     Ok(entries)
 }
 
-/// When the commit at `revision` was made, by the journal or by a backup of just that revision.
-fn time_of(opening: &Opening<'_>, scanned: &Scanned, revision: Revision) -> Option<Timestamp> {
-    let before = Revision(revision.0.checked_sub(1)?);
-    let frames = reader(opening, scanned).read(before, 1).unwrap_or_default();
-    let records = frames
-        .iter()
-        .filter_map(|frame| frame.records().ok())
-        .flatten();
-    let mut times = records
-        .filter(|record| record.revision == revision)
-        .map(|record| record.at);
-    times.next().or_else(|| {
-        let points = opening.parts.backups.verified(scanned.identity).ok()?;
-        let point = points.iter().find(|point| point.revision == revision);
-        point.and_then(|point| point.as_of)
-    })
-}
-
 fn replay(
     opening: &Opening<'_>,
     scanned: &Scanned,
@@ -362,40 +250,6 @@ fn replay(
         folded.apply(record.revision, &record.writes);
     })?;
     Ok(folded)
-}
-
-fn reader(opening: &Opening<'_>, scanned: &Scanned) -> Box<dyn LogReader> {
-    let last = scanned.scan.highest;
-    Journal::frozen(opening.place(scanned.identity), &scanned.scan, last).reader()
-}
-
-/// Hands out the records in `(after, to]`.
-fn each_record(
-    reader: &dyn LogReader,
-    after: Revision,
-    to: Revision,
-    each: &mut dyn FnMut(&Record),
-) -> Result<(), StartError> {
-    let mut position = after;
-    while position < to {
-        let unreadable = || StartError::Disk(std::io::ErrorKind::InvalidData.into());
-        let frames = reader
-            .read(position, READ_BYTES)
-            .map_err(|_| unreadable())?;
-        let before = position;
-        for frame in frames {
-            for record in frame.records().map_err(|_| unreadable())? {
-                if position < record.revision && record.revision <= to {
-                    each(&record);
-                    position = record.revision;
-                }
-            }
-        }
-        if position == before {
-            return Err(unreadable());
-        }
-    }
-    Ok(())
 }
 
 /// A space whose state is built and whose journal is to be opened.
@@ -498,7 +352,7 @@ impl Space<'_, '_> {
     fn journal_files(&self) -> Result<Vec<std::path::PathBuf>, StartError> {
         let dir = self.opening.generation.journal(self.scanned.identity.space);
         let listed = self.opening.parts.disk.list(&dir)?;
-        let is_journal = |name: &str| crate::store::journal::file::first_of(name).is_some();
+        let is_journal = |name: &str| first_of(name).is_some();
         let names = listed.iter().filter(|entry| is_journal(&entry.name));
         Ok(names.map(|entry| dir.join(&entry.name)).collect())
     }
@@ -509,59 +363,9 @@ impl Space<'_, '_> {
             revision: reach,
             as_of: self.as_of,
         };
-        let mut records = self.cold_records(reach)?;
-        for (key, value) in self.folded.iter() {
-            records.insert(key.clone(), value.clone());
-        }
+        let records = history::state_at(self.opening, &self.scanned, self.index, reach)?;
+        let records = records.ok_or_else(|| io::Error::other("cold records have no base"))?;
         let chunks = self.opening.chunks();
         self.opening.parts.backups.write(&point, &records, &chunks)
-    }
-
-    /// Cold records at `reach`: from the index or a backup, and what the journal says since.
-    fn cold_records(&self, reach: Revision) -> std::io::Result<BTreeMap<Key, Value>> {
-        let (at, mut records) = self
-            .cold_base(reach)
-            .ok_or_else(|| std::io::Error::other("cold records have no base"))?;
-        let reader = reader(self.opening, &self.scanned);
-        let failed = |_| std::io::Error::other("the journal cannot be read");
-        each_record(reader.as_ref(), at, reach, &mut |record| {
-            for (key, value) in record.writes.iter().filter(|(key, _)| key.is_cold()) {
-                match value {
-                    Some(value) => records.insert(key.clone(), value.clone()),
-                    None => records.remove(key),
-                };
-            }
-        })
-        .map_err(failed)?;
-        Ok(records)
-    }
-
-    fn cold_base(&self, reach: Revision) -> Option<(Revision, BTreeMap<Key, Value>)> {
-        let identity = self.scanned.identity;
-        let leads_on = |at: Revision| at <= reach && reach <= self.scanned.scan.reach(at).max(at);
-        let mut found: Vec<(Key, Value)> = Vec::new();
-        if let Some(index) = self.index {
-            let mut each = |key, value| found.push((key, value));
-            match walk(index, Tree::Cold(identity.space), identity, &mut each) {
-                Ok(at) if leads_on(at) => return Some((at, found.into_iter().collect())),
-                _ => found.clear(),
-            }
-        }
-        let backups = &self.opening.parts.backups;
-        for point in backups.verified(identity).unwrap_or_default() {
-            let mut each = |key: Key, value| {
-                if key.is_cold() {
-                    found.push((key, value));
-                }
-                Ok(())
-            };
-            if leads_on(point.revision) && backups.read(&point, &mut each).is_ok() {
-                return Some((point.revision, found.into_iter().collect()));
-            }
-            found.clear();
-        }
-        let begin = Revision::ZERO;
-        let is_whole = identity.era == 1 && leads_on(begin);
-        is_whole.then(|| (begin, BTreeMap::new()))
     }
 }

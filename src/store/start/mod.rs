@@ -4,7 +4,7 @@
 //! 2. [`find`]: which generation, which store and era
 //! 3. scan the journals; what is newer than this program ends here, nothing touched
 //! 4. open the index: as it is, without half-written snapshots, without snapshots, empty
-//! 5. [`base`]: the state from which the journal leads furthest; replay
+//! 5. [`history`], [`base`]: the state from which the journal leads furthest; replay
 //! 6. cut what is torn, sync, open for writes – or serve an older whole state read-only
 //!
 //! Every step that changed something is named in the [`Report`]. Nothing is deleted but leftovers
@@ -14,6 +14,7 @@
 
 pub mod base;
 pub mod find;
+pub mod history;
 
 use std::fmt;
 use std::io;
@@ -27,12 +28,14 @@ use crate::store::disk::{Disk, LockGuard, RealDisk};
 use crate::store::index::follower::{Follower, Progress};
 use crate::store::index::sled::SledHome;
 use crate::store::index::{Index, IndexHome, Rung};
+use crate::store::journal::recover::Damage;
 use crate::store::layout::{self, Generation};
 use crate::store::opened::{Opened, Pace};
 use crate::store::room::{Gauge, Marks};
 use crate::store::seam::{Backups, Entropy, Forms};
 use crate::store::shared::IndexSlot;
-use crate::store::start::base::{Opening, Recovered, Scanned};
+use crate::store::start::base::Recovered;
+use crate::store::start::history::{Opening, Scanned};
 use crate::store::writer::Writer;
 use crate::store::{Identity, Mode, Revision, Space, StoreId};
 
@@ -147,6 +150,10 @@ pub struct Report {
     /// Spaces that serve an older state, and the first revision they lack. The remedy is
     /// `endcap restore DIR --accept-loss`.
     pub missing: Vec<(Space, Revision)>,
+    /// Where the journals are not what they were, torn writes left out.
+    pub damages: Vec<Damage>,
+    /// Files that are no part of a store; they are left alone.
+    pub unknown: Vec<PathBuf>,
 }
 
 impl Report {
@@ -156,7 +163,14 @@ impl Report {
             class: Class::Whole,
             steps: Vec::new(),
             missing: Vec::new(),
+            damages: Vec::new(),
+            unknown: Vec::new(),
         }
+    }
+
+    fn note(&mut self, scanned: &Scanned) {
+        self.damages.extend_from_slice(&scanned.scan.damages);
+        self.unknown.extend_from_slice(&scanned.scan.unknown);
     }
 
     /// Notes a step that changed or gave up something.
@@ -290,8 +304,14 @@ pub fn raise(settings: &Settings, parts: &Parts) -> Result<Raised, StartError> {
         space,
     };
     let [config, trade, events] =
-        Space::WITH_JOURNAL.map(|space| base::scan(&opening, identity(space)));
+        Space::WITH_JOURNAL.map(|space| history::scan(&opening, identity(space)));
     let (config, trade, events) = (config?, trade?, events?);
+    for space in Space::WITH_JOURNAL {
+        disk.create_dir(&generation.journal(space))?;
+    }
+    for scanned in [&config, &trade, &events] {
+        report.note(scanned);
+    }
     let index = match mode {
         Mode::Full => None,
         _ => open_index(parts, &generation, &mut report),
@@ -343,7 +363,7 @@ fn assemble(
     }
     // A new or imported store has no index yet.
     let begin = Revision(identity.era - 1);
-    let is_fresh = writers
+    let is_fresh = writers[..2]
         .iter()
         .all(|writer| writer.shared().revision() == begin);
     if !adopted && !is_fresh {
@@ -398,7 +418,8 @@ fn sync_parent(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     }
 }
 
-fn seal_bytes(settings: &Settings, disk: &dyn Disk) -> u64 {
+/// Size at which journal files are sealed.
+pub(in crate::store) fn seal_bytes(settings: &Settings, disk: &dyn Disk) -> u64 {
     let wished = settings.journal_file_bytes;
     let volume = disk.free_bytes(&settings.path);
     volume.map_or(wished, |volume| wished.min(Marks::of(volume.total).seal))

@@ -1,0 +1,5 @@
+//! What operators call.
+
+pub mod backups;
+pub mod keys;
+pub mod status;
