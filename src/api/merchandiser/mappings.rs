@@ -22,10 +22,10 @@ use crate::http::problem::Problem;
 #[derive(Debug, ToSchema)]
 pub struct MappingBody {
     /// Source column by target.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub columns: Option<serde_json::Value>,
     /// What stands in for empty cells, by target.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub constants: Option<serde_json::Value>,
     /// One ASCII character; `,` if absent.
     pub delimiter: Option<String>,
