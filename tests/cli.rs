@@ -8,3 +8,5 @@ mod codes;
 mod help;
 #[path = "cli/rig.rs"]
 mod rig;
+#[path = "cli/walk.rs"]
+mod walk;

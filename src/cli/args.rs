@@ -489,13 +489,13 @@ pub(in crate::cli) struct Restore {
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) into: Option<PathBuf>,
     /// The last revision or instant to keep
-    #[arg(long, value_name = "REVISION|TIME")]
+    #[arg(long, value_name = "REVISION|TIME", conflicts_with = "into")]
     pub(in crate::cli) at: Option<String>,
     /// Go on although acknowledged writes are lost
-    #[arg(long)]
+    #[arg(long, conflicts_with = "into")]
     pub(in crate::cli) accept_loss: bool,
     /// Put an export in place of the store that lies there, which is kept beside it
-    #[arg(long)]
+    #[arg(long, requires = "into")]
     pub(in crate::cli) replace: bool,
 }
 

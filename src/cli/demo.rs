@@ -1,9 +1,7 @@
 //! `endcap demo`: a sample shop with running promotions, gone when it ends.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
 use indicatif::ProgressBar;
 
 use crate::access::draft::{KeyDraft, ScopeDraft};
@@ -11,8 +9,9 @@ use crate::access::key::{ApiKey, KeyRecord};
 use crate::access::principal::{Principal, Role};
 use crate::catalogue::market::{Market, MarketDraft};
 use crate::cli::args::Demo;
+use crate::cli::folder::TempFolder;
 use crate::cli::house::{self, Server};
-use crate::cli::output::{Failure, Outcome, note, say};
+use crate::cli::output::{Failure, Outcome, say};
 use crate::cli::sample::stream;
 use crate::cli::serve::Signals;
 use crate::cli::settings::Settings;
@@ -60,10 +59,10 @@ pub(in crate::cli) fn demo(command: &Demo) -> Outcome<()> {
         format: log::Format::Text,
     };
     log::init(quiet).map_err(|error| Failure::failed(error.to_string()))?;
-    let folder = TempFolder::make()?;
+    let folder = TempFolder::make("demo")?;
     let mut settings = Settings::default();
     settings.server.listen.set_port(command.port);
-    settings.store.path.clone_from(&folder.0);
+    settings.store.path = folder.path().to_path_buf();
     settings.store.ballast_mib = Some(0);
     let clock = Clock::real();
     let stores = house::open_store(&settings, clock.now())?;
@@ -80,9 +79,9 @@ async fn run(settings: &Settings, command: &Demo, clock: Clock, stores: Opened) 
     let filled = fill(&server.engine, command).await;
     let shown = filled.map_err(|error| Failure::failed(format!("the sample shop: {error}")))?;
     let url = format!("http://{}", server.address);
-    words(&shown, &url, command.variants)
-        .iter()
-        .for_each(|line| say(line));
+    for line in words(&shown, &url, command.variants) {
+        say(&line);
+    }
     let word = stop.clone();
     tokio::spawn(async move {
         signals.next().await;
@@ -90,27 +89,6 @@ async fn run(settings: &Settings, command: &Demo, clock: Clock, stores: Opened) 
     });
     server.serve(stop).await;
     Ok(())
-}
-
-/// A directory for as long as the shop runs.
-struct TempFolder(PathBuf);
-
-impl TempFolder {
-    fn make() -> Outcome<Self> {
-        let name = format!("endcap-demo-{:016x}", Entropy::from_system().salt());
-        let path = std::env::temp_dir().join(name);
-        let made = std::fs::create_dir(&path);
-        made.with_context(|| format!("{} cannot be made", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for TempFolder {
-    fn drop(&mut self) {
-        if std::fs::remove_dir_all(&self.0).is_err() {
-            note(&format!("remove {} by hand", self.0.display()));
-        }
-    }
 }
 
 /// What the sample shop offers to look at.
@@ -275,6 +253,7 @@ async fn arm(
         cursor: None,
         count: false,
         explain: false,
+        faults: Vec::new(),
     };
     let answer = engine.rank(principal, &request, &extras).await?;
     Ok(answer
@@ -386,14 +365,5 @@ mod tests {
         };
         assert_eq!(boosted(seen).await, Some(Arm::Shown));
         assert_eq!(boosted(unseen).await, Some(Arm::Withheld));
-    }
-
-    #[test]
-    fn the_folder_is_gone_with_the_shop() {
-        let folder = TempFolder::make().unwrap();
-        let path = folder.0.clone();
-        assert!(path.is_dir());
-        drop(folder);
-        assert!(!path.exists());
     }
 }

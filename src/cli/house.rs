@@ -1,7 +1,7 @@
 //! The rooms put together into one server: store, engine, routes, accept loop.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,10 +71,15 @@ pub(in crate::cli) fn store_parts(
     now: Timestamp,
 ) -> Parts {
     let forms = Arc::new(RecordForms);
-    let backup_dir = settings.store.backup_dir.clone();
-    let backup_dir = backup_dir.unwrap_or_else(|| store.path.join("backups"));
+    let backup_dir = backup_dir(settings, &store.path);
     let backups = DirBackups::new(Arc::new(RealDisk), backup_dir, forms.clone());
     Parts::real(store, Arc::new(backups), Dice::from_system(), forms, now)
+}
+
+/// Where the backups of a data directory are.
+pub(in crate::cli) fn backup_dir(settings: &Settings, data: &Path) -> PathBuf {
+    let named = settings.store.backup_dir.clone();
+    named.unwrap_or_else(|| data.join("backups"))
 }
 
 /// Opens the store that the settings name. Blocks until it is in memory.

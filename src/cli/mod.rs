@@ -8,6 +8,8 @@
 //! - [`output`]: results, messages, exit codes
 //! - [`credential`]: which key a remote command uses
 //! - [`feeds`], [`page`], [`work`], [`operate`]: remote commands
+//! - [`house`]: the rooms put together; [`serve`] runs them
+//! - [`stores`]: what is done with a data directory while no server runs
 //!
 //! Invariants: results on standard output, everything else on standard error; every failure has
 //! one of seven exit codes; no key is ever printed but the one just made.
@@ -16,6 +18,7 @@ mod args;
 mod client;
 mod credential;
 mod feeds;
+mod folder;
 mod house;
 mod operate;
 mod output;
@@ -30,12 +33,15 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::cli::args::{Cli, Command, Config, Export, Import};
+use crate::api::openapi;
+use crate::cli::args::{Cli, Command, Config, Export, Import, Restore};
 use crate::cli::client::Client;
+use crate::cli::house::backup_dir;
 use crate::cli::output::{Failure, Outcome, finish, say};
 use crate::cli::stores::Stopped;
 use crate::engine::clock::Clock;
 use crate::store::backup::import::Over;
+use crate::store::backup::restore::Loss;
 
 /// Does what the command line says, and gives the code to end with.
 pub fn run() -> ExitCode {
@@ -47,6 +53,9 @@ fn obey(cli: &Cli) -> Outcome<()> {
     let client = || Client::new(&cli.url, credential::find(cli)?);
     match &cli.command {
         Command::Serve(command) => serve::serve(cli, command),
+        Command::Demo(_) | Command::Generate(_) => {
+            Err(Failure::failed("this build has no generator"))
+        }
         Command::Market(command) => operate::market(&client()?, format, command),
         Command::Import(Import::Store {
             file,
@@ -65,6 +74,16 @@ fn obey(cli: &Cli) -> Outcome<()> {
             _ => operate::backup(&client()?, format),
         },
         Command::Export(Export::Store { file, data }) => stopped(cli, data)?.export(format, file),
+        Command::Restore(command) => bring_back(cli, command),
+        Command::Verify(command) if command.path.is_dir() => {
+            let settings = settings::load(cli.config.as_deref())?;
+            stopped(cli, &command.path)?.verify(format, &backup_dir(&settings, &command.path))
+        }
+        Command::Verify(command) => stores::verify_export(format, &command.path),
+        Command::Openapi => {
+            say(&openapi());
+            Ok(())
+        }
         Command::Config(Config::Print) => settings::print(cli.config.as_deref(), format),
         Command::Config(Config::Check) => settings::check(cli.config.as_deref()),
         Command::Completions { shell } => {
@@ -74,7 +93,6 @@ fn obey(cli: &Cli) -> Outcome<()> {
             say(String::from_utf8_lossy(&script).trim_end());
             Ok(())
         }
-        _ => Err(Failure::failed("not wired")),
     }
 }
 
@@ -90,4 +108,20 @@ fn bring_in(cli: &Cli, file: &Path, into: &Path, replace: bool) -> Outcome<()> {
     let settings = settings::load(cli.config.as_deref())?;
     let over = if replace { Over::Store } else { Over::Nothing };
     Stopped::to_be(&settings, into, Clock::real().now()).import(cli.format, file, over)
+}
+
+fn bring_back(cli: &Cli, command: &Restore) -> Outcome<()> {
+    if let Some(into) = &command.into {
+        return bring_in(cli, &command.from, into, command.replace);
+    }
+    if command.from.is_file() {
+        return Err(Failure::usage("an export is restored with --into DIR"));
+    }
+    let target = stores::read_target(command.at.as_deref())?;
+    let loss = if command.accept_loss {
+        Loss::Accepted
+    } else {
+        Loss::Refused
+    };
+    stopped(cli, &command.from)?.restore(cli.format, target, loss)
 }

@@ -6,17 +6,22 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::cli::folder::TempFolder;
 use crate::cli::house::{store_failure, store_parts, store_settings};
 use crate::cli::output::{Failure, Format, Outcome, note, show};
 use crate::cli::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::record::json::RecordForms;
+use crate::store::Revision;
 use crate::store::backup::BackupError;
 use crate::store::backup::dir::DirBackups;
 use crate::store::backup::export::{ExportError, export_stopped};
 use crate::store::backup::import::{ImportError, Over, import};
+use crate::store::backup::restore::{Loss, RestoreError, Step, Target, restore};
+use crate::store::backup::verify::{verify_dir, verify_file};
+use crate::store::disk::RealDisk;
 use crate::store::seam::Backups;
-use crate::store::start::{self, Class, Parts, Report, Settings as StoreSettings};
+use crate::store::start::{self, Class, Parts, Report, Settings as StoreSettings, StartError};
 
 /// A data directory and what its store is built upon.
 pub(in crate::cli) struct Stopped {
@@ -129,6 +134,135 @@ impl Stopped {
         show(format, &Value::Array(files), &["space", "revision", "file"]);
         Ok(())
     }
+
+    /// Makes an earlier state, or the newest that is whole, the current one.
+    ///
+    /// # Errors
+    /// Exit code 4 if acknowledged writes would be lost and that was not accepted, 7 if there is
+    /// nothing to begin with; nothing changes then.
+    pub(in crate::cli) fn restore(
+        &self,
+        format: Format,
+        target: Target,
+        loss: Loss,
+    ) -> Outcome<()> {
+        let made = restore(&self.settings, &self.parts, target, loss);
+        let made = made.map_err(|error| match error {
+            RestoreError::Directory(error) => store_failure(&error),
+            RestoreError::Write(error) => backup_failure(&error),
+            RestoreError::NoBase { .. } => Failure::damaged(error.to_string()),
+            RestoreError::Unreachable { .. } => Failure::refused(error.to_string()),
+            RestoreError::Loss { steps } => {
+                let lost = steps.iter().map(told).collect::<Vec<_>>().join("; ");
+                Failure::refused(format!("acknowledged writes would be lost: {lost}"))
+                    .hint("--accept-loss restores all the same; they stay in the old generation")
+            }
+        })?;
+        made.steps.iter().for_each(|step| note(&told(step)));
+        let said = json!({
+            "generation": made.generation.dir(),
+            "era": made.identity.era,
+            "events": made.n_events,
+            "chunks": made.n_chunks,
+        });
+        show(format, &said, &[]);
+        Ok(())
+    }
+
+    /// Reads everything, changes nothing, and says what a start would do.
+    ///
+    /// # Errors
+    /// Exit code 7 if anything is damaged, 1 if the directory is in use.
+    pub(in crate::cli) fn verify(&self, format: Format, backup_dir: &Path) -> Outcome<()> {
+        let scratch = TempFolder::make("verify")?;
+        let verified = verify_dir(&self.settings, &self.parts, backup_dir, scratch.path());
+        let verified = verified.map_err(|error| backup_failure(&error))?;
+        if let Err(error @ StartError::Locked { .. }) = &verified.start {
+            return Err(store_failure(error));
+        }
+        let findings = verified.findings.iter().map(|finding| {
+            json!({ "file": finding.path, "offset": finding.offset, "what": finding.what })
+        });
+        let findings: Vec<Value> = findings.collect();
+        let n_findings = findings.len();
+        if 0 < n_findings {
+            show(format, &Value::Array(findings), &["file", "offset", "what"]);
+        }
+        match &verified.start {
+            Ok(report) => {
+                tell(report);
+                note(&format!(
+                    "a start would end as: {}",
+                    class_word(report.class)
+                ));
+            }
+            Err(error) => note(&format!("a start would refuse: {error}")),
+        }
+        if verified.is_whole() {
+            note("everything is whole");
+            return Ok(());
+        }
+        Err(Failure::damaged(match n_findings {
+            0 => "the store is not as it was left".to_owned(),
+            1 => "one place is damaged".to_owned(),
+            n => format!("{n} places are damaged"),
+        }))
+    }
+}
+
+/// Reads an export or a backup to its end.
+///
+/// # Errors
+/// Exit code 7 if a byte of it is wrong.
+pub(in crate::cli) fn verify_export(format: Format, file: &Path) -> Outcome<()> {
+    let whole = verify_file(&RealDisk, &RecordForms, file);
+    let whole = whole.map_err(|error| backup_failure(&error))?;
+    let revisions = whole.header.revisions.iter();
+    let revisions = revisions.map(|(space, revision)| (space.name().to_owned(), json!(revision.0)));
+    let said = json!({
+        "file": file,
+        "revisions": Value::Object(revisions.collect()),
+        "records": whole.header.n_records,
+        "chunks": whole.header.n_chunks,
+        "sha256": whole.written.sha256.to_string(),
+    });
+    show(format, &said, &[]);
+    Ok(())
+}
+
+/// What is to be restored: a revision, an instant, or the newest whole state.
+///
+/// # Errors
+/// Exit code 2 if it is neither.
+pub(in crate::cli) fn read_target(at: Option<&str>) -> Outcome<Target> {
+    let Some(at) = at else {
+        return Ok(Target::Newest);
+    };
+    if let Ok(revision) = at.parse() {
+        return Ok(Target::Revision(Revision(revision)));
+    }
+    Timestamp::parse(at).map(Target::Time).map_err(|_| {
+        Failure::usage(format!(
+            "\"{at}\" is neither a revision nor a time with offset"
+        ))
+    })
+}
+
+fn told(step: &Step) -> String {
+    format!(
+        "{}: to revision {} of {}",
+        step.space.name(),
+        step.to,
+        step.highest
+    )
+}
+
+fn class_word(class: Class) -> &'static str {
+    match class {
+        Class::Whole => "whole",
+        Class::Repaired => "repaired",
+        Class::Older => "older, read-only",
+    }
 }
 
 /// Exit code 7 for what is damaged or too new, 1 for a disk that fails.
@@ -149,5 +283,33 @@ fn tell(report: &Report) {
                 space.name()
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_a_revision_or_a_time() {
+        assert_eq!(read_target(None).unwrap(), Target::Newest);
+        assert_eq!(
+            read_target(Some("18342")).unwrap(),
+            Target::Revision(Revision(18_342))
+        );
+        let time = Timestamp::parse("2027-03-08T05:00:00Z").unwrap();
+        let read = read_target(Some("2027-03-08T06:00:00+01:00")).unwrap();
+        assert_eq!(read, Target::Time(time));
+        assert_eq!(read_target(Some("yesterday")).unwrap_err().code(), 2);
+    }
+
+    #[test]
+    fn what_is_no_directory_is_named() {
+        let settings = Settings::default();
+        let failure = Stopped::at(&settings, Path::new("no/such"), Timestamp(0))
+            .err()
+            .unwrap();
+        assert_eq!(failure.code(), 1);
+        assert!(failure.text().contains("no/such"), "{}", failure.text());
     }
 }
