@@ -108,7 +108,8 @@ fn explain(failure: Failure) -> Failure {
     failure.hint(&hint)
 }
 
-/// Stores a mapping under the name of its file, and gives that name.
+/// Stores a mapping under the name of its file, unless it stands there already, and gives that
+/// name.
 fn store_mapping(client: &Client, market: &str, file: &Path) -> Outcome<String> {
     let name = file.file_stem().and_then(|stem| stem.to_str());
     let name = name.ok_or_else(|| Failure::usage("the mapping file has no readable name"))?;
@@ -117,7 +118,20 @@ fn store_mapping(client: &Client, market: &str, file: &Path) -> Outcome<String> 
     let mapping: Value = serde_json::from_str(&text)
         .map_err(|error| Failure::invalid(format!("{}: {error}", file.display())))?;
     let path = format!("/v1/markets/{market}/feed-mappings/{}", encode(name));
-    client.call(Call::new("PUT", &path).with(Payload::Json(mapping)))?;
+    let standing = match client.get(&path) {
+        Ok(answer) => Some(answer),
+        Err(failure) if failure.is("not-found") => None,
+        Err(failure) => return Err(failure),
+    };
+    if standing.as_ref().is_some_and(|own| own.body == mapping) {
+        return Ok(name.to_owned());
+    }
+    let etag = standing.and_then(|own| own.etag);
+    let mut put = Call::new("PUT", &path).with(Payload::Json(mapping));
+    if let Some(etag) = &etag {
+        put = put.if_match(etag);
+    }
+    client.call(put)?;
     note(&format!("stored the mapping \"{name}\""));
     Ok(name.to_owned())
 }

@@ -183,7 +183,10 @@ impl Server {
             settings: http_settings(settings),
             process,
         };
-        let shell = Arc::new(Shell::new(crate::api::routes(engine.clone()), parts));
+        let shell = Arc::new(Shell::new(
+            crate::api::routes(engine.clone(), stop.clone()),
+            parts,
+        ));
         let jobs = tokio::spawn(engine.clone().run_jobs());
         Ok((
             Self {

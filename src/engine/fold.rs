@@ -359,12 +359,16 @@ impl Folder {
     }
 
     fn apply_mapping(&mut self, key: &Key, value: Option<&Value>) -> Result<(), RecordError> {
-        let Some(value) = value else { return Ok(()) };
+        let mappings = Arc::make_mut(&mut self.mappings);
+        let Some(value) = value else {
+            mappings.retain(|(market, name), _| crate::record::key::mapping(market, name) != *key);
+            return Ok(());
+        };
         let mapping = MappingV1::open(value)?;
         let market = key.as_str().split('.').nth(1).unwrap_or_default();
         let market = MarketId::parse(market).map_err(|fault| RecordError::field("map", fault))?;
         let held = Held::new(value.revision(), mapping.json);
-        Arc::make_mut(&mut self.mappings).insert((market, mapping.name), held);
+        mappings.insert((market, mapping.name), held);
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use crate::domain::time::Timestamp;
 use crate::engine::error::EngineError;
 use crate::engine::start::Engine;
 use crate::promotion::state::{State, state};
+use crate::store::layout::FORMAT_VERSION;
 use crate::store::{Mode, StoreHealth};
 use crate::telemetry::metrics::CONTENT_TYPE;
 
@@ -125,6 +126,9 @@ pub struct Status {
 }
 
 impl Engine {
+    /// Format of the data directory that this build writes.
+    pub const STORE_FORMAT: u32 = FORMAT_VERSION;
+
     /// How the process is; asks nobody's permission.
     pub fn health(&self) -> Health {
         let snapshot = self.snapshot();

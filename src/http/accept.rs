@@ -132,13 +132,15 @@ async fn closing(stop: &Stop, notice: Duration) {
 }
 
 /// The guard keeps the times of HTTP/1 heads, so hyper's own timer, which would end idle
-/// connections too, stays off.
+/// connections too, stays off. A client that ends its side may still wait for its answer, so what
+/// it asked for is finished: its deadline bounds it, and a commit is not dropped half way.
 fn builder(accepting: &Accepting) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
+        .half_close(true)
         .max_buf_size(BUFFER_BYTES_MAX);
     builder
         .http2()

@@ -21,7 +21,7 @@
 //!
 //! Every handler stands behind a route, which is a layer:
 //!
-//! ```rust,ignore
+//! ```text
 //! let routes = Router::new()
 //!     .route("/v1/markets/{market}/rank", get(rank_get).post(rank).route_layer(Route::rank()))
 //!     .route("/v1/promotions", get(list).post(create).route_layer(Route::desk()))

@@ -11,6 +11,9 @@ use crate::domain::complaint::Fault;
 use crate::domain::id::SessionKey;
 use crate::domain::money::Percent;
 
+/// Its name in answers. Another function gets another name, for figures of two never add up.
+pub const FUNCTION: &str = "split-1";
+
 /// Which side of a measurement a session stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Arm {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use endcap::access::principal::Principal;
+use endcap::catalogue::Catalogue;
 use endcap::catalogue::market::{Market, MarketDraft};
 use endcap::domain::category::CategoryId;
 use endcap::domain::id::MarketId;
@@ -269,8 +270,13 @@ async fn online_retail_has_the_goods_it_states_and_a_promotion_moves_them() {
     });
     assert_eq!(several.count(), 272);
 
-    // The best seller by revenue leads; a low boost lifts the lunch bags past nine in ten.
-    let first = keys(&answer);
+    a_low_boost_lifts_a_lunch_bag(&shop, &answer).await;
+}
+
+/// The best sellers by revenue lead; a low boost lifts a bag past nine in ten.
+async fn a_low_boost_lifts_a_lunch_bag(shop: &Shop, before: &RankAnswer) {
+    let catalogue = &before.state.catalogue;
+    let first = keys(before);
     let lunch = RankRequest {
         q: Some("lunch bag".to_owned()),
         ..shop.ask()
@@ -369,7 +375,10 @@ async fn pricerunner_offers_keep_their_brands_and_sellers() {
     let sizes: Vec<usize> = sizes.collect();
     assert_eq!(sizes.iter().filter(|n| 1 < **n).count(), 7_859);
     assert_eq!(sizes.iter().max(), Some(&27));
+    bosch_leads_where_it_is_promoted(&shop, catalogue).await;
+}
 
+async fn bosch_leads_where_it_is_promoted(shop: &Shop, catalogue: &Catalogue) {
     shop.promote(
         "Bosch first",
         "high",
@@ -455,11 +464,17 @@ async fn bestbuy_categories_make_a_graph_with_placeholders() {
     }
     assert_eq!(n_listed.values().filter(|n| 1 < **n).count(), 428);
 
-    // A few made goods in a real category below two others: a restriction to either switches on.
     let (child, _) = n_listed
         .iter()
         .find(|(id, n)| 1 < **n && defined.contains(**id))
         .unwrap();
+    a_restriction_to_a_parent_acts_below(&shop, child).await;
+}
+
+/// A few made goods in a real category below two others: a restriction to either switches on.
+async fn a_restriction_to_a_parent_acts_below(shop: &Shop, child: &str) {
+    let answer = shop.rank(&shop.ask()).await;
+    let graph = answer.state.catalogue.graph();
     let node = graph.find(&format!("main:{child}")).unwrap();
     let parent = graph.id(graph.parents(node)[0]).to_string();
     let goods: String = (0..30)

@@ -195,3 +195,81 @@ async fn old_clients_are_answered_and_let_go() {
     assert_eq!(raw.answer().await.text(), "x");
     assert_eq!(raw.ended().await, b"");
 }
+
+#[tokio::test]
+async fn a_client_that_ends_its_side_is_answered() {
+    let server = Server::plain().await;
+    let mut raw = server.connect().await;
+    raw.send(request("GET", "/wait", "", "")).await;
+    raw.finish().await;
+    server.until_waiting(1).await;
+    server.bell.rung.add_permits(1);
+    assert_eq!(raw.answer().await.text(), "waited");
+    assert_eq!(raw.ended().await, b"");
+    // What never comes whole has no answer, and holds nothing.
+    for half in ["GET /open", "POST /size HTTP/1.1\r\nHost: a\r\n"] {
+        let mut raw = server.connect().await;
+        raw.send(half).await;
+        raw.finish().await;
+        assert_eq!(raw.ended().await, b"");
+    }
+    server
+        .until(|server| server.metrics.connections.get() == 0)
+        .await;
+}
+
+/// Bytes that nobody would send on purpose: whatever they are, nothing panics, no answer is a 500,
+/// and the connection ends or answers.
+#[tokio::test]
+async fn arbitrary_bytes_do_no_harm() {
+    let server = Server::start(|settings| {
+        settings.accepting.times.head = std::time::Duration::from_millis(5);
+        settings.accepting.times.idle = std::time::Duration::from_millis(5);
+        settings.body.gap = std::time::Duration::from_millis(5);
+    })
+    .await;
+    let good = request("POST", "/json", "Transfer-Encoding: chunked\r\n", "");
+    let good = format!("{good}7\r\n{{\"a\":1}}\r\n0\r\n\r\n").into_bytes();
+    let mut dice = Dice(7);
+    let mut statuses = std::collections::BTreeSet::new();
+    for _ in 0..400 {
+        let mut bytes = good.repeat(2);
+        for _ in 0..=dice.roll(4) {
+            let at = dice.roll(bytes.len());
+            match dice.roll(4) {
+                0 => bytes[at] = b"\r\n\0 :;,%{\"0fF\x80"[dice.roll(15)],
+                1 => drop(bytes.remove(at)),
+                2 => bytes.insert(at, b"\r\n\t:x0"[dice.roll(6)]),
+                _ => bytes.truncate(at + 1),
+            }
+        }
+        let mut raw = server.connect().await;
+        raw.send(&bytes).await;
+        raw.finish().await;
+        let said = raw.ended().await;
+        for line in String::from_utf8_lossy(&said).lines() {
+            if let Some(status) = line.strip_prefix("HTTP/1.1 ") {
+                statuses.insert(status[..3].to_owned());
+            }
+        }
+    }
+    assert_eq!(server.metrics.panics_caught.get(), 0);
+    assert!(!statuses.contains("500"), "{statuses:?}");
+    assert!(
+        statuses.contains("400") && statuses.contains("200"),
+        "{statuses:?}"
+    );
+}
+
+/// Draws the same numbers every time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        usize::try_from(self.0 >> 33).unwrap() % sides
+    }
+}

@@ -67,8 +67,8 @@ async fn refusal(client: &mut SendRequest<Body>, request: Request<Body>) -> (u16
 }
 
 #[track_caller]
-fn is(found: (u16, String), status: u16, code: &str) {
-    assert_eq!(found, (status, code.to_owned()));
+fn is((found, name): (u16, String), status: u16, code: &str) {
+    assert_eq!((found, &*name), (status, code));
 }
 
 #[tokio::test]

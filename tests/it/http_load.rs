@@ -113,9 +113,10 @@ async fn connections_are_bounded_in_all_and_per_address() {
     for per_address in [true, false] {
         let server = Server::start(|settings| {
             let accepting = &mut settings.accepting;
-            match per_address {
-                true => accepting.connections_per_address_max = 2,
-                false => accepting.connections_max = 2,
+            if per_address {
+                accepting.connections_per_address_max = 2;
+            } else {
+                accepting.connections_max = 2;
             }
         })
         .await;

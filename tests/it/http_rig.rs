@@ -327,7 +327,6 @@ async fn feed(mut upload: Upload) -> Result<Response, Problem> {
     Ok(n.to_string().into_response())
 }
 
-#[expect(clippy::unused_async, reason = "handlers are async")]
 async fn panics() {
     panic!("on purpose");
 }

@@ -1,6 +1,9 @@
 //! Whole rooms and whole servers, in one binary.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![expect(clippy::print_stdout, reason = "what was not run says so")]
 
+mod app;
+mod authorization;
 mod backup;
 mod conformance;
 mod datasets;
@@ -10,7 +13,11 @@ mod http_h2;
 mod http_load;
 mod http_rig;
 mod http_times;
+mod merchandiser;
 mod model;
+mod operator;
+mod ops;
 mod restore;
 mod rig;
 mod sim_disk;
+mod storefront;

@@ -4,6 +4,7 @@
 //! `ENDCAP_SEED=n` draws other commands, `ENDCAP_CASES=n` more of them.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use endcap::access::principal::Principal;
@@ -121,8 +122,8 @@ fn market() -> MarketId {
     MarketId::parse("se").unwrap()
 }
 
-fn text(text: impl ToString) -> Option<String> {
-    Some(text.to_string())
+fn text(text: &impl ToString) -> Option<String> {
+    text.to_string().parse().ok()
 }
 
 fn answered() -> StoredAnswer {
@@ -156,10 +157,10 @@ impl Run {
         let memory = Memory::new(StoreId([3; 16]));
         let engine = start(&memory, BEGIN_MS, seed).await;
         let draft = MarketDraft {
-            market: text("se"),
-            name: text("Sweden"),
-            currency: text("SEK"),
-            time_zone: text("Europe/Stockholm"),
+            market: text(&"se"),
+            name: text(&"Sweden"),
+            currency: text(&"SEK"),
+            time_zone: text(&"Europe/Stockholm"),
             ..MarketDraft::default()
         };
         engine
@@ -374,7 +375,7 @@ impl Run {
         for _ in 0..self.random.random_range(1..4) {
             let key = format!("u{:02}", self.random.random_range(0..45));
             if self.random.random_bool(0.2) && self.twin.goods.remove(&key).is_some() {
-                feed.push_str(&format!("{{\"op\":\"delete\",\"product\":\"{key}\"}}\n"));
+                let _ = writeln!(feed, r#"{{"op":"delete","product":"{key}"}}"#);
                 continue;
             }
             let score = self.random.random_range(0..25);
@@ -454,12 +455,12 @@ impl Run {
 fn draft_of(own: &Twinned) -> PromotionDraft {
     let is_demotion = own.level == BoostLevel::Demoted;
     PromotionDraft {
-        kind: text(if is_demotion { "demotion" } else { "promotion" }),
-        level: text(own.level.as_str()).filter(|_| !is_demotion),
+        kind: text(&if is_demotion { "demotion" } else { "promotion" }),
+        level: text(&own.level.as_str()).filter(|_| !is_demotion),
         name: text(&own.name),
         markets: Some(vec!["se".to_owned()]),
-        start: text(Timestamp(own.start)),
-        end: text(Timestamp(own.end)),
+        start: text(&Timestamp(own.start)),
+        end: text(&Timestamp(own.end)),
         selection: SelectionDraft {
             handpicked: own.held.clone(),
             ..SelectionDraft::default()

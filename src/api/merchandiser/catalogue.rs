@@ -54,6 +54,10 @@ pub struct CategoryBody {
 
 /// An attribute.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the wire has one flag for each question"
+)]
 pub struct AttributeBody {
     attr: String,
     /// `text`, `number`, `money`, `flag` or `time`.
@@ -332,14 +336,13 @@ async fn list_variants(
     })?;
     let list = List::new(&engine, &uri, &members);
     let skipped = list.skipped(&window)?;
-    let found = match key {
-        Some(key) => one(engine.variant(&caller.principal, &market, &key))?,
-        None => {
-            let part = (skipped, window.limit);
-            engine
-                .find_variants(&caller.principal, &market, q, part)
-                .await?
-        }
+    let found = if let Some(key) = key {
+        one(engine.variant(&caller.principal, &market, &key))?
+    } else {
+        let part = (skipped, window.limit);
+        engine
+            .find_variants(&caller.principal, &market, q, part)
+            .await?
     };
     let next = found
         .has_more

@@ -1,6 +1,8 @@
 //! What merchandisers call.
 
 pub mod catalogue;
+pub mod imports;
+pub mod mappings;
 pub mod markets;
 pub mod picks;
 pub mod promotion;

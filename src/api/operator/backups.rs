@@ -1,83 +1,100 @@
-//! Backups of the running store.
+//! Copies of a running store.
+
+use std::time::Duration;
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
+use hyper::header::{HeaderValue, LOCATION};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
+use crate::access::may::{Object, Verb};
 use crate::api::wire::answer;
 use crate::api::wire::change::Asked;
 use crate::engine::backups::Backup;
+use crate::engine::error::EngineError;
 use crate::engine::start::Engine;
 use crate::http::extract::Caller;
 use crate::http::gate::Route;
+use crate::http::limits::Rate;
 use crate::http::problem::Problem;
 
-/// The state of one space as it was backed up.
+/// How long an answer waits for a backup.
+const WAIT: Duration = Duration::from_secs(20);
+
+/// Backups of the store, each read back after it was written.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct BackupAnswer {
-    /// `config`, or `trade`.
-    space: &'static str,
-    /// Its revision.
-    revision: u64,
-    /// Time of the last commit in it.
-    as_of: Option<String>,
+pub struct BackupListing {
+    items: Vec<BackupBody>,
+    /// Always null: all fit on one page.
+    #[schema(required = true)]
+    next_cursor: Option<String>,
 }
 
-/// Backups, newest first in each space.
+/// One space of the store as it was backed up.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct BackupsAnswer {
-    items: Vec<BackupAnswer>,
+pub struct BackupBody {
+    /// `config` or `trade`.
+    space: &'static str,
+    revision: u64,
+    /// Time of the last commit in it; null if there was none.
+    #[schema(required = true)]
+    as_of: Option<String>,
 }
 
 /// Routes of this file.
 pub(crate) fn routes() -> OpenApiRouter<Engine> {
     OpenApiRouter::new()
-        .routes(routes!(list_backups, make_backup))
-        .route_layer(Route::desk())
+        .routes(routes!(list_backups).layer(Route::desk()))
+        .routes(routes!(back_up).layer(Route::desk().limited(Rate::Backups)))
 }
 
 /// List backups
+///
+/// Those that were read back and are whole, newest first in each space.
 #[utoipa::path(
     get, path = "/v1/backups", tag = "operator",
-    responses((status = 200, description = "The verified backups", body = BackupsAnswer)),
+    responses((status = 200, description = "The backups", body = BackupListing)),
     extensions(("x-problems" = json!([]))),
 )]
 async fn list_backups(State(engine): State<Engine>, caller: Caller) -> Result<Response, Problem> {
-    Ok(answer::ok(&listed(
-        &engine.backups(&caller.principal).await?,
-    )))
+    Ok(answered(&engine.backups(&caller.principal).await?))
 }
 
-/// Back up
+/// Back the store up
 ///
-/// Written while serving, each space at one exact revision, and read back before this answers.
+/// Commits go on meanwhile. One that takes long is answered with 202 and shows in the list when it
+/// is whole. Restoring is a command.
 #[utoipa::path(
     post, path = "/v1/backups", tag = "operator",
-    responses((status = 202, description = "What was backed up", body = BackupsAnswer)),
-    extensions(("x-problems" = json!(["storage-full", "store-unavailable"]))),
+    responses(
+        (status = 200, description = "What was written and read back", body = BackupListing),
+        (status = 202, description = "It is still at work"),
+    ),
+    extensions(("x-problems" = json!([]))),
 )]
-async fn make_backup(
-    State(engine): State<Engine>,
-    Asked(intent): Asked,
-) -> Result<Response, Problem> {
-    let made = engine.back_up(&intent).await?;
-    Ok(answer::bytes(
-        StatusCode::ACCEPTED,
-        answer::json(&listed(&made)),
-    ))
+async fn back_up(State(engine): State<Engine>, Asked(intent): Asked) -> Result<Response, Problem> {
+    let may = intent.principal.may(Verb::Backup, &Object::Anywhere);
+    may.map_err(EngineError::from)?;
+    let work = tokio::spawn(async move { engine.back_up(&intent).await });
+    if let Ok(done) = tokio::time::timeout(WAIT, work).await {
+        return Ok(answered(&done.map_err(Problem::internal)??));
+    }
+    let place = [(LOCATION, HeaderValue::from_static("/v1/backups"))];
+    Ok((StatusCode::ACCEPTED, place).into_response())
 }
 
-fn listed(backups: &[Backup]) -> BackupsAnswer {
-    let view = |backup: &Backup| BackupAnswer {
+fn answered(backups: &[Backup]) -> Response {
+    let items = backups.iter().map(|backup| BackupBody {
         space: backup.space,
         revision: backup.revision,
         as_of: backup.as_of.map(|at| at.to_string()),
-    };
-    BackupsAnswer {
-        items: backups.iter().map(view).collect(),
-    }
+    });
+    answer::ok(&BackupListing {
+        items: items.collect(),
+        next_cursor: None,
+    })
 }

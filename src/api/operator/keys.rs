@@ -1,73 +1,85 @@
-//! API keys. A key's text is answered once, when it is made or rotated.
+//! API keys.
+
+use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use hyper::{StatusCode, Uri};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access::draft::{KeyDraft, ScopeDraft};
-use crate::access::key::KeyRecord;
+use crate::access::key::{GRACE_S_MAX, KeyRecord, ORIGINS_MAX, SCOPE_MAX};
 use crate::access::principal::MarketScope;
 use crate::api::wire::change::{Asked, seen, seen_or_any};
-use crate::api::wire::fields::{Fields, whole, wrong_type};
+use crate::api::wire::fields::{Fields, read_list, whole};
 use crate::api::wire::list::{List, Listing, Window, WindowParams};
 use crate::api::wire::patch::merge;
 use crate::api::wire::{answer, path, query, scalar};
+use crate::domain::complaint::Complaint;
 use crate::engine::commit::{StoredAnswer, Written};
-use crate::engine::error::EngineError;
 use crate::engine::keys::KeyMadeNow;
+use crate::engine::snapshot::Held;
 use crate::engine::start::Engine;
 use crate::http::extract::{Caller, IfMatch, IfNoneMatch, Json, Query};
 use crate::http::gate::Route;
 use crate::http::problem::Problem;
 
-/// Most entries of a list; the room's own bounds are told by it.
-const ENTRIES_MAX: usize = 10_000;
+/// Most roles or grants that are read.
+const WORDS_MAX: usize = 100;
 
-/// An API key as a person decides it.
+/// What a key may do, where and until when.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct KeyBody {
-    /// For people, 1 to 100 characters.
-    #[schema(examples("storefront"))]
+    /// For people; keys may share a name.
+    #[schema(examples("shop server"))]
     name: String,
-    /// What it may do; `storefront-public` stands alone.
+    /// At least one; `storefront-public` stands alone.
     #[schema(examples(json!(["storefront-server"])))]
-    roles: Vec<String>,
-    /// Keys of markets, or `"*"` for all.
-    #[schema(value_type = Vec<String>, examples(json!(["se"])))]
-    markets: Value,
-    /// For whom a seller's key acts.
+    roles: Vec<&'static str>,
+    markets: ScopeBody,
+    /// Keys of sellers; required for the role `seller`.
     #[schema(required = false)]
     sellers: Vec<String>,
-    /// Extra rights: `import`, `profit`, `cart-rules`.
+    /// `import`, `profit`, `cart-rules`.
     #[schema(required = false)]
-    grants: Vec<String>,
-    /// Web origins a public key may be used from, exactly as browsers send them, or `*`.
+    grants: Vec<&'static str>,
+    /// Web origins that a public key may be used from; `*` for any.
     #[schema(required = false)]
     origins: Vec<String>,
-    /// First instant at which it opens nothing; in a year if absent, in two at most.
+    /// At most two years ahead; one year if absent. Public keys may have none.
     expires_at: Option<String>,
-    /// Requests a second, where that is not what its class is.
+    /// Requests a second that it is held to.
     rate: Option<u32>,
 }
 
-/// An API key as it stands.
+/// `"*"`, or a list of markets.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ScopeBody {
+    /// All, also those to come.
+    All(&'static str),
+    /// These only.
+    Only(Vec<String>),
+}
+
+/// A key as it stands; its text is told once, when it is made or rotated.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct KeyAnswer {
     id: String,
     #[serde(flatten)]
     body: KeyBody,
-    created_at: String,
     created_by: String,
-    /// When the secret before the newest one ends, while a key is being rotated.
+    created_at: String,
+    /// Until when the text before the last rotation still opens.
     #[serde(skip_serializing_if = "Option::is_none")]
-    former_ends_at: Option<String>,
-    /// The key itself; only in the answer that makes it.
+    former_until: Option<String>,
+    /// The key itself.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(examples("ec_srv_…"))]
     key: Option<String>,
     /// Store revision of its last change: its `ETag`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,15 +87,12 @@ pub struct KeyAnswer {
     revision: Option<u64>,
 }
 
-/// A change of secrets.
+/// A rotation.
 #[derive(Debug, ToSchema)]
-#[expect(
-    dead_code,
-    reason = "it is read field by field; this is its description"
-)]
 pub struct RotateBody {
-    /// Seconds for which the old secret still opens, 0 to 86,400; 0 if absent.
-    grace_s: Option<i64>,
+    /// Seconds for which the old text still opens; 0 if absent.
+    #[schema(maximum = 86400)]
+    pub grace_s: Option<u32>,
 }
 
 /// Routes of this file.
@@ -97,7 +106,7 @@ pub(crate) fn routes() -> OpenApiRouter<Engine> {
 
 /// List keys
 ///
-/// Those whose markets all lie in the caller's scope, oldest first, without their secrets.
+/// Those that reach no further than the caller's markets, oldest first.
 #[utoipa::path(
     get, path = "/v1/keys", tag = "operator",
     params(WindowParams),
@@ -114,86 +123,78 @@ async fn list_keys(
     let list = List::new(&engine, &uri, &members);
     let after = list.after(&window)?;
     let keys = engine.keys(&caller.principal)?;
-    let behind = |id: &str| after.as_deref().is_none_or(|after| after < id);
-    let page = window.cut(
-        keys.into_iter()
-            .filter(|held| behind(&held.value.id.to_string())),
-    );
+    let is_behind = |held: &Held<KeyRecord>| {
+        after
+            .as_ref()
+            .is_none_or(|after| *after < held.value.id.to_string())
+    };
+    let page = window.cut(keys.into_iter().filter(is_behind));
     let next = page
         .last_if_more()
         .map(|held| list.cursor(&held.value.id.to_string()));
-    let view = |held: &crate::engine::snapshot::Held<KeyRecord>| KeyAnswer {
-        revision: Some(held.revision.0),
-        ..KeyAnswer::of(&held.value)
-    };
-    Ok(list.answer(page.items.iter().map(view).collect(), next))
+    Ok(list.answer(page.items.iter().map(KeyAnswer::of_held).collect(), next))
 }
 
 /// Make a key
 ///
-/// The answer holds the key itself, once; a repeated request gets the answer without it. Nobody
-/// hands out more than they hold.
+/// The answer holds its text, which is told this once and kept nowhere: a repeated request gets the
+/// answer without it. Nobody hands out more than they hold.
 #[utoipa::path(
     post, path = "/v1/keys", tag = "operator",
     request_body = KeyBody,
-    responses((status = 201, description = "The key", body = KeyAnswer)),
-    extensions(("x-problems" = json!([]))),
+    responses((status = 201, description = "The key with its text", body = KeyAnswer)),
+    extensions(("x-problems" = json!(["market-forbidden"]))),
 )]
 async fn create_key(
     State(engine): State<Engine>,
     Asked(intent): Asked,
     Json(body): Json,
 ) -> Result<Response, Problem> {
-    let draft = read(&body);
-    let written = engine
-        .create_key(&intent, draft, &|record| made(201, record, None))
-        .await?;
+    let render = |record: &KeyRecord| made(201, record, None);
+    let written = engine.create_key(&intent, read(&body), &render).await?;
     Ok(answered(written, 201))
 }
 
 /// Read a key
 #[utoipa::path(
-    get, path = "/v1/keys/{id}", tag = "operator",
-    params(("id" = String, Path, description = "Id of the key")),
+    get, path = "/v1/keys/{key}", tag = "operator",
+    params(("key" = String, Path, description = "Its id")),
     responses(
-        (status = 200, description = "The key", body = KeyAnswer),
+        (status = 200, description = "The key, without its text", body = KeyAnswer),
         (status = 304, description = "It is as `If-None-Match` has it"),
     ),
-    extensions(("x-problems" = json!([]))),
+    extensions(("x-problems" = json!(["not-found"]))),
 )]
 async fn read_key(
     State(engine): State<Engine>,
     caller: Caller,
-    Path(id): Path<String>,
+    Path(key): Path<String>,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let held = engine.key(&caller.principal, path::key(&id)?)?;
-    let revision = held.revision.0;
-    let view = || KeyAnswer {
-        revision: Some(revision),
-        ..KeyAnswer::of(&held.value)
-    };
-    Ok(answer::object(revision, &known, view))
+    let held = engine.key(&caller.principal, path::key(&key)?)?;
+    Ok(answer::object(held.revision.0, &known, || {
+        KeyAnswer::of_held(&held)
+    }))
 }
 
 /// Change a key
 ///
-/// A merge patch. Its secret stays; `in-use` if no operator would be left.
+/// A merge patch. The last operator key that reaches all markets stays one (`in-use`).
 #[utoipa::path(
-    patch, path = "/v1/keys/{id}", tag = "operator",
-    params(("id" = String, Path, description = "Id of the key")),
-    request_body(content = Object, content_type = "application/merge-patch+json", description = "Fields of a key; null takes one back to its default"),
-    responses((status = 200, description = "The key", body = KeyAnswer)),
-    extensions(("x-problems" = json!(["precondition-required", "stale-revision", "in-use"]))),
+    patch, path = "/v1/keys/{key}", tag = "operator",
+    params(("key" = String, Path, description = "Its id")),
+    request_body(content = Object, content_type = "application/merge-patch+json", description = "Fields of a key"),
+    responses((status = 200, description = "The key, without its text", body = KeyAnswer)),
+    extensions(("x-problems" = json!(["not-found", "market-forbidden", "precondition-required", "stale-revision", "in-use"]))),
 )]
 async fn change_key(
     State(engine): State<Engine>,
     Asked(intent): Asked,
-    Path(id): Path<String>,
+    Path(key): Path<String>,
     if_match: IfMatch,
     Json(patch): Json,
 ) -> Result<Response, Problem> {
-    let (id, known) = (path::key(&id)?, seen(if_match)?);
+    let (id, known) = (path::key(&key)?, seen(if_match)?);
     let redraft = |standing: &KeyRecord| {
         let body = serde_json::to_value(KeyBody::of(standing));
         let mut body = body.expect("texts, lists and numbers make JSON");
@@ -209,54 +210,43 @@ async fn change_key(
 
 /// Revoke a key
 ///
-/// It opens nothing from the answer on. Takes `If-Match: *`; `in-use` for the last operator.
+/// It opens nothing from the answer on. `If-Match: *` is taken.
 #[utoipa::path(
-    delete, path = "/v1/keys/{id}", tag = "operator",
-    params(("id" = String, Path, description = "Id of the key")),
+    delete, path = "/v1/keys/{key}", tag = "operator",
+    params(("key" = String, Path, description = "Its id")),
     responses((status = 204, description = "It is revoked")),
-    extensions(("x-problems" = json!(["precondition-required", "stale-revision", "in-use"]))),
+    extensions(("x-problems" = json!(["not-found", "precondition-required", "stale-revision", "in-use"]))),
 )]
 async fn revoke_key(
     State(engine): State<Engine>,
     Asked(intent): Asked,
-    Path(id): Path<String>,
+    Path(key): Path<String>,
     if_match: IfMatch,
 ) -> Result<Response, Problem> {
-    engine
-        .revoke_key(&intent, path::key(&id)?, seen_or_any(if_match)?)
-        .await?;
+    let (id, known) = (path::key(&key)?, seen_or_any(if_match)?);
+    engine.revoke_key(&intent, id, known).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Rotate a key
 ///
-/// The answer holds the new key, once.
+/// Gives it a new text, told in this answer only.
 #[utoipa::path(
-    post, path = "/v1/keys/{id}/rotate", tag = "operator",
-    params(("id" = String, Path, description = "Id of the key")),
-    request_body(content = RotateBody, description = "How long the old secret still opens"),
-    responses((status = 200, description = "The key", body = KeyAnswer)),
-    extensions(("x-problems" = json!(["precondition-required", "stale-revision"]))),
+    post, path = "/v1/keys/{key}/rotate", tag = "operator",
+    params(("key" = String, Path, description = "Its id")),
+    request_body(content = Option<RotateBody>, description = "Nothing, or a time of grace"),
+    responses((status = 200, description = "The key with its new text", body = KeyAnswer)),
+    extensions(("x-problems" = json!(["not-found", "market-forbidden", "precondition-required", "stale-revision"]))),
 )]
 async fn rotate_key(
     State(engine): State<Engine>,
     Asked(intent): Asked,
-    Path(id): Path<String>,
+    Path(key): Path<String>,
     if_match: IfMatch,
     Json(body): Json,
 ) -> Result<Response, Problem> {
-    let (id, known) = (path::key(&id)?, seen(if_match)?);
-    let grace_s = match &body {
-        Value::Null => 0,
-        body => {
-            let (grace_s, faults) =
-                Fields::gather(body, |fields| fields.scalar("grace_s", scalar::integer));
-            if !faults.is_empty() {
-                return Err(EngineError::Invalid(faults).into());
-            }
-            grace_s.unwrap_or(0)
-        }
-    };
+    let (id, known) = (path::key(&key)?, seen(if_match)?);
+    let grace_s = read_grace(&body)?;
     let render = |record: &KeyRecord| made(200, record, None);
     let written = engine
         .rotate_key(&intent, id, known, grace_s, &render)
@@ -266,9 +256,9 @@ async fn rotate_key(
 
 fn answered(written: Written<KeyMadeNow>, status: u16) -> Response {
     let response = match written {
-        Written::Now(now, revision) => {
-            let secret = now.secret.as_ref().map(|secret| secret.expose().to_owned());
-            answer::written(&made(status, &now.record, secret), revision.0)
+        Written::Now(key, revision) => {
+            let text = key.secret.as_ref().map(|secret| secret.expose().to_owned());
+            answer::written(&made(status, &key.record, text), revision.0)
         }
         Written::Replayed(first, revision) => answer::replayed(&first, revision.0),
     };
@@ -276,14 +266,24 @@ fn answered(written: Written<KeyMadeNow>, status: u16) -> Response {
 }
 
 /// The answer to a change, without its revision.
-fn made(status: u16, record: &KeyRecord, key: Option<String>) -> StoredAnswer {
+fn made(status: u16, record: &KeyRecord, text: Option<String>) -> StoredAnswer {
     StoredAnswer {
         status,
         location: Some(format!("/v1/keys/{}", record.id)),
         body: Some(answer::json(&KeyAnswer {
-            key,
+            key: text,
             ..KeyAnswer::of(record)
         })),
+    }
+}
+
+fn read_grace(body: &Value) -> Result<i64, Problem> {
+    let nothing = Value::Object(Map::new());
+    let body = if body.is_null() { &nothing } else { body };
+    let read = |fields: &mut Fields<'_>| fields.scalar("grace_s", scalar::up_to(GRACE_S_MAX));
+    match Fields::gather(body, read) {
+        (grace_s, complaints) if complaints.is_empty() => Ok(grace_s.unwrap_or(0).into()),
+        (_, complaints) => Err(Problem::invalid(&complaints)),
     }
 }
 
@@ -296,78 +296,48 @@ fn read(body: &Value) -> KeyDraft {
 fn read_fields(fields: &mut Fields<'_>) -> KeyDraft {
     let set = [
         "id",
-        "key",
         "revision",
-        "created_at",
+        "key",
         "created_by",
-        "former_ends_at",
+        "created_at",
+        "former_until",
     ];
     fields.read_only(&set);
-    let mut list = |name| fields.list(name, ENTRIES_MAX, whole(scalar::owned));
-    let (roles, sellers) = (list("roles"), list("sellers"));
-    let (grants, origins) = (list("grants"), list("origins"));
+    let words = |fields: &mut Fields<'_>, name, max| fields.list(name, max, whole(scalar::owned));
     KeyDraft {
         name: fields.scalar("name", scalar::owned),
-        roles,
+        roles: words(fields, "roles", WORDS_MAX),
         markets: fields.part("markets", read_scope),
-        sellers: sellers.unwrap_or_default(),
-        grants: grants.unwrap_or_default(),
-        origins: origins.unwrap_or_default(),
+        sellers: words(fields, "sellers", SCOPE_MAX).unwrap_or_default(),
+        grants: words(fields, "grants", WORDS_MAX).unwrap_or_default(),
+        origins: words(fields, "origins", ORIGINS_MAX).unwrap_or_default(),
         expires_at: fields.scalar("expires_at", scalar::owned),
         rate: fields.scalar("rate", scalar::integer),
         faults: Vec::new(),
     }
 }
 
-fn read_scope(value: &Value) -> crate::api::wire::fields::Read<ScopeDraft> {
+fn read_scope(value: &Value) -> Result<ScopeDraft, Vec<Complaint>> {
     match value {
         Value::String(text) => Ok(ScopeDraft::Text(text.clone())),
-        Value::Array(entries) => {
-            let mut texts = Vec::with_capacity(entries.len());
-            let mut faults = Vec::new();
-            for (place, entry) in entries.iter().enumerate() {
-                match scalar::owned(entry) {
-                    Ok(text) => texts.push(text),
-                    Err(fault) => faults.push(fault.at(format!("/{place}"))),
-                }
-            }
-            if faults.is_empty() {
-                Ok(ScopeDraft::List(texts))
-            } else {
-                Err(faults)
-            }
-        }
-        other => Err(vec![
-            wrong_type("a list of markets, or \"*\"", other).at(""),
-        ]),
+        list => read_list(list, SCOPE_MAX, whole(scalar::owned)).map(ScopeDraft::List),
     }
 }
 
 impl KeyBody {
     fn of(record: &KeyRecord) -> Self {
         let own = &record.principal;
-        let markets = match &own.markets {
-            MarketScope::All => json!("*"),
-            MarketScope::Only(markets) => markets
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .into(),
-        };
         Self {
             name: record.name.clone(),
-            roles: own
-                .roles
-                .iter()
-                .map(|role| role.as_str().to_owned())
-                .collect(),
-            markets,
+            roles: own.roles.iter().map(|role| role.as_str()).collect(),
+            markets: match &own.markets {
+                MarketScope::All => ScopeBody::All("*"),
+                MarketScope::Only(ids) => {
+                    ScopeBody::Only(ids.iter().map(ToString::to_string).collect())
+                }
+            },
             sellers: own.sellers.iter().map(ToString::to_string).collect(),
-            grants: own
-                .grants
-                .iter()
-                .map(|grant| grant.as_str().to_owned())
-                .collect(),
+            grants: own.grants.iter().map(|grant| grant.as_str()).collect(),
             origins: own.origins.clone(),
             expires_at: own.expires.map(|end| end.to_string()),
             rate: record.rate,
@@ -377,15 +347,23 @@ impl KeyBody {
 
 impl KeyAnswer {
     fn of(record: &KeyRecord) -> Self {
-        let former = record.digests.iter().find_map(|(_, end)| *end);
+        let former = record.digests.iter().find_map(|(_, ends)| *ends);
         Self {
             id: record.id.to_string(),
             body: KeyBody::of(record),
-            created_at: record.created.to_string(),
             created_by: record.created_by.clone(),
-            former_ends_at: former.map(|end| end.to_string()),
+            created_at: record.created.to_string(),
+            former_until: former.map(|end| end.to_string()),
             key: None,
             revision: None,
+        }
+    }
+
+    fn of_held(held: &Held<KeyRecord>) -> Self {
+        let record: &Arc<KeyRecord> = &held.value;
+        Self {
+            revision: Some(held.revision.0),
+            ..Self::of(record)
         }
     }
 }

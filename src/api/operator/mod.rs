@@ -1,4 +1,4 @@
-//! For those who run it: keys, backups, what there is and what there may be.
+//! What operators call.
 
 pub mod backups;
 pub mod keys;

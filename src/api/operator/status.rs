@@ -1,4 +1,4 @@
-//! The process at a glance, and what is bounded.
+//! The process at a glance, and what bounds it.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -7,20 +7,38 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access::may::{Object, Verb};
 use crate::api::wire::answer;
-use crate::catalogue;
-use crate::domain::limits;
+use crate::api::wire::list::LIMIT_MAX;
+use crate::domain::limits::{ACTIVE_PER_MARKET_MAX, HANDPICK_IMPORT_MAX, PROMOTION_NAME_CHARS_MAX};
+use crate::engine::error::EngineError;
 use crate::engine::health::{MarketStatus, Status};
 use crate::engine::start::Engine;
+use crate::feed::bytes::{FEED_BYTES_MAX, LINE_BYTES_MAX};
 use crate::http::extract::Caller;
 use crate::http::gate::Route;
 use crate::http::problem::Problem;
-use crate::promotion::terms;
-use crate::selection::definition;
+use crate::promotion::terms::{MARKETS_MAX, MARKS_MAX};
+use crate::selection::definition::{KEYS_MAX, RULE_SETS_MAX, RULES_MAX, VALUES_MAX};
+
+/// The process at a glance.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StatusBody {
+    /// `ok`, `full` or `read-only`.
+    writes: &'static str,
+    /// Revision of the snapshot that answers.
+    revision: u64,
+    markets: Vec<MarketStatusBody>,
+    /// What people edit.
+    config: StoreBody,
+    /// Results of imports, uses, what else is no configuration.
+    trade: StoreBody,
+    pages: PagesBody,
+}
 
 /// One market at a glance.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct MarketStatusAnswer {
+pub struct MarketStatusBody {
     market: String,
     variants: u32,
     products: usize,
@@ -31,55 +49,70 @@ pub struct MarketStatusAnswer {
     limit: usize,
     /// Revision of its settings and goods.
     revision: u64,
-    /// The next instant at which time alone changes the order; null if there is none.
+    /// When its order changes by time alone; null if it does not.
+    #[schema(required = true)]
     view_until: Option<String>,
 }
 
 /// One space of the store.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SpaceStatusAnswer {
+pub struct StoreBody {
     /// Newest durable commit.
     revision: u64,
     /// Commits that the index has yet to take in; null while it is rebuilt.
+    #[schema(required = true)]
     index_lag: Option<u64>,
-    /// Free bytes of the volume; null for a store in memory.
+    /// Free bytes of the volume; null in memory.
+    #[schema(required = true)]
     free_bytes: Option<u64>,
-    /// What the last start repaired.
+    /// What the last start repaired, one line each.
     repairs: Vec<String>,
 }
 
-/// The process at a glance.
+/// Pages counted since the start.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct StatusAnswer {
-    /// `ok`, `full` or `read-only`.
-    writes: &'static str,
-    /// Revision of the snapshot.
-    snapshot: u64,
-    markets: Vec<MarketStatusAnswer>,
-    config: SpaceStatusAnswer,
-    trade: SpaceStatusAnswer,
-    /// Pages counted since the start.
+pub struct PagesBody {
     pages: u64,
-    /// Items on them.
     items: u64,
 }
 
-/// What is bounded, and how.
+/// What bounds requests and objects.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct LimitsAnswer {
-    markets: usize,
-    variants_per_market: usize,
-    variants_per_product: usize,
-    active_promotions_per_market: usize,
-    markets_per_promotion: usize,
-    promotion_name_characters: usize,
-    rule_sets: usize,
-    rules_per_set: usize,
-    values_per_rule: usize,
-    handpicked_keys: usize,
-    handpick_import_keys: usize,
-    page_items: u32,
-    page_offset: u32,
+pub struct LimitsBody {
+    /// Markets of this server.
+    markets_max: usize,
+    /// Promotions and demotions active at once in a market.
+    active_per_market_max: usize,
+    promotion: PromotionLimits,
+    feed: FeedLimits,
+    /// Items of a list's page.
+    list_limit_max: u32,
+}
+
+/// What bounds a promotion.
+#[derive(Debug, Serialize, ToSchema)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the wire says of every bound that it is one"
+)]
+pub struct PromotionLimits {
+    name_chars_max: usize,
+    markets_max: usize,
+    handpicked_max: usize,
+    blocked_max: usize,
+    rule_sets_max: usize,
+    rules_per_set_max: usize,
+    values_per_rule_max: usize,
+    category_marks_max: usize,
+    /// Keys of one handpick import, where its market says nothing else.
+    handpick_import_max: usize,
+}
+
+/// What bounds a feed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FeedLimits {
+    bytes_max: u64,
+    line_bytes_max: usize,
 }
 
 /// Routes of this file.
@@ -90,61 +123,77 @@ pub(crate) fn routes() -> OpenApiRouter<Engine> {
         .route_layer(Route::desk())
 }
 
-/// Status
+/// Read the status
+///
+/// As far as the caller's markets reach.
 #[utoipa::path(
     get, path = "/v1/status", tag = "operator",
-    responses((status = 200, description = "The process at a glance", body = StatusAnswer)),
+    responses((status = 200, description = "The process at a glance", body = StatusBody)),
     extensions(("x-problems" = json!([]))),
 )]
 async fn read_status(State(engine): State<Engine>, caller: Caller) -> Result<Response, Problem> {
-    Ok(answer::ok(&StatusAnswer::from(
-        &engine.status(&caller.principal)?,
+    Ok(answer::ok(&StatusBody::of(
+        engine.status(&caller.principal)?,
     )))
 }
 
-/// Limits
+/// Read the limits
 #[utoipa::path(
     get, path = "/v1/limits", tag = "operator",
-    responses((status = 200, description = "What is bounded", body = LimitsAnswer)),
+    responses((status = 200, description = "What bounds requests and objects", body = LimitsBody)),
     extensions(("x-problems" = json!([]))),
 )]
 async fn read_limits(State(engine): State<Engine>, caller: Caller) -> Result<Response, Problem> {
-    // Every caller may know what is bounded.
-    drop(caller);
-    Ok(answer::ok(&LimitsAnswer {
-        markets: engine.settings().markets_max,
-        variants_per_market: catalogue::VARIANTS_MAX,
-        variants_per_product: catalogue::VARIANTS_PER_PRODUCT_MAX,
-        active_promotions_per_market: limits::ACTIVE_PER_MARKET_MAX,
-        markets_per_promotion: terms::MARKETS_MAX,
-        promotion_name_characters: limits::PROMOTION_NAME_CHARS_MAX,
-        rule_sets: definition::RULE_SETS_MAX,
-        rules_per_set: definition::RULES_MAX,
-        values_per_rule: definition::VALUES_MAX,
-        handpicked_keys: definition::KEYS_MAX,
-        handpick_import_keys: limits::HANDPICK_IMPORT_MAX,
-        page_items: crate::api::storefront::rank_request::LIMIT_MAX,
-        page_offset: crate::api::storefront::rank_request::OFFSET_MAX,
+    let may = caller.principal.may(Verb::Watch, &Object::Anywhere);
+    may.map_err(EngineError::from)?;
+    Ok(answer::ok(&LimitsBody {
+        markets_max: engine.settings().markets_max,
+        active_per_market_max: ACTIVE_PER_MARKET_MAX,
+        promotion: PromotionLimits {
+            name_chars_max: PROMOTION_NAME_CHARS_MAX,
+            markets_max: MARKETS_MAX,
+            handpicked_max: KEYS_MAX,
+            blocked_max: KEYS_MAX,
+            rule_sets_max: RULE_SETS_MAX,
+            rules_per_set_max: RULES_MAX,
+            values_per_rule_max: VALUES_MAX,
+            category_marks_max: MARKS_MAX,
+            handpick_import_max: HANDPICK_IMPORT_MAX,
+        },
+        feed: FeedLimits {
+            bytes_max: FEED_BYTES_MAX,
+            line_bytes_max: LINE_BYTES_MAX,
+        },
+        list_limit_max: LIMIT_MAX,
     }))
 }
 
-impl From<&Status> for StatusAnswer {
-    fn from(status: &Status) -> Self {
+impl StatusBody {
+    fn of(status: Status) -> Self {
         let (pages, items) = status.pages;
+        let [config, trade] = [status.config, status.trade].map(|space| StoreBody {
+            revision: space.revision,
+            index_lag: space.index_lag,
+            free_bytes: space.free_bytes,
+            repairs: space.repairs,
+        });
         Self {
             writes: status.writes.as_str(),
-            snapshot: status.revision,
-            markets: status.markets.iter().map(Into::into).collect(),
-            config: (&status.config).into(),
-            trade: (&status.trade).into(),
-            pages,
-            items,
+            revision: status.revision,
+            markets: status
+                .markets
+                .into_iter()
+                .map(|status| MarketStatusBody::of(&status))
+                .collect(),
+            config,
+            trade,
+            pages: PagesBody { pages, items },
         }
     }
 }
 
-impl From<&MarketStatus> for MarketStatusAnswer {
-    fn from(status: &MarketStatus) -> Self {
+impl MarketStatusBody {
+    fn of(status: &MarketStatus) -> Self {
         Self {
             market: status.market.to_string(),
             variants: status.variants,
@@ -153,18 +202,7 @@ impl From<&MarketStatus> for MarketStatusAnswer {
             active: status.active,
             limit: status.limit,
             revision: status.revision,
-            view_until: status.view_until.map(|at| at.to_string()),
-        }
-    }
-}
-
-impl From<&crate::engine::health::SpaceHealth> for SpaceStatusAnswer {
-    fn from(health: &crate::engine::health::SpaceHealth) -> Self {
-        Self {
-            revision: health.revision,
-            index_lag: health.index_lag,
-            free_bytes: health.free_bytes,
-            repairs: health.repairs.clone(),
+            view_until: status.view_until.map(|until| until.to_string()),
         }
     }
 }

@@ -1,26 +1,35 @@
-//! Health and metrics.
+//! Whether the process lives, whether it can rank, what it has counted.
 
+use std::collections::BTreeMap;
+
+use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
-use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
-use crate::api::wire::answer;
+use crate::access::may::{Object, Verb};
+use crate::api::wire::{answer, query, scalar};
+use crate::domain::complaint::Fault;
 use crate::engine::error::EngineError;
 use crate::engine::health::Writes;
 use crate::engine::start::Engine;
 use crate::http::extract::{Caller, Query};
 use crate::http::gate::Route;
 use crate::http::problem::Problem;
+use crate::http::problem::code::Code;
+use crate::http::stop::Stop;
 
-/// Whether the process can rank.
+/// Media type of metrics.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What the process is ready for.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ReadyAnswer {
+pub struct ReadyBody {
     /// Whether every market has a snapshot.
     ready: bool,
     /// `ok`, `full` or `read-only`.
@@ -29,77 +38,103 @@ pub struct ReadyAnswer {
     markets: BTreeMap<String, u64>,
 }
 
+/// It lives.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LiveBody {
+    live: bool,
+}
+
 /// What readiness is asked for.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "it is read by name; this is its description")]
 pub struct ReadyParams {
-    /// `writes`: ready only while everything is taken.
+    /// `writes`: 200 only while all of them are taken.
     #[param(rename = "for")]
-    for_: Option<String>,
+    pub purpose: Option<String>,
 }
 
-/// Routes of this file.
-pub(crate) fn routes() -> OpenApiRouter<Engine> {
-    let open = OpenApiRouter::new()
-        .routes(routes!(live))
-        .routes(routes!(ready))
-        .route_layer(Route::open());
-    let keyed = OpenApiRouter::new()
-        .routes(routes!(metrics))
+/// Routes of this file; `stop` is what makes the process unready.
+pub(crate) fn routes(stop: Stop) -> OpenApiRouter<Engine> {
+    let metrics = OpenApiRouter::new()
+        .routes(routes!(read_metrics))
         .route_layer(Route::desk());
-    open.merge(keyed)
+    OpenApiRouter::new()
+        .routes(routes!(live))
+        .routes(routes!(ready).layer(Extension(stop)))
+        .route_layer(Route::open())
+        .merge(metrics)
 }
 
-/// Live
-///
-/// 200 while the process runs.
+/// Whether the process runs
 #[utoipa::path(
-    get, path = "/health/live", tag = "ops",
-    responses((status = 200, description = "The process runs", body = Object)),
-    extensions(("x-problems" = json!([]))), security(()),
-)]
-async fn live() -> Response {
-    answer::ok(&serde_json::json!({ "live": true }))
-}
-
-/// Ready
-///
-/// 200 once every market has a snapshot, until the process is told to end.
-#[utoipa::path(
-    get, path = "/health/ready", tag = "ops",
-    params(ReadyParams),
-    responses((status = 200, description = "It can rank", body = ReadyAnswer)),
-    extensions(("x-problems" = json!(["not-ready"]))), security(()),
-)]
-async fn ready(State(engine): State<Engine>, Query(members): Query) -> Result<Response, Problem> {
-    let health = engine.health();
-    let for_writes = members
-        .iter()
-        .any(|(name, value)| name == "for" && value == "writes");
-    if !health.ready || for_writes && health.writes != Writes::Ok {
-        return Err(EngineError::NotReady.into());
-    }
-    let markets = health
-        .markets
-        .iter()
-        .map(|(id, revision)| (id.to_string(), *revision));
-    Ok(answer::ok(&ReadyAnswer {
-        ready: true,
-        writes: health.writes.as_str(),
-        markets: markets.collect(),
-    }))
-}
-
-/// Metrics
-///
-/// As `OpenMetrics` text, for keys of the role `ops`.
-#[utoipa::path(
-    get, path = "/metrics", tag = "ops",
-    responses((status = 200, description = "All metrics", body = String, content_type = "application/openmetrics-text")),
+    get, path = "/health/live", tag = "ops", security(()),
+    responses((status = 200, description = "It does", body = LiveBody)),
     extensions(("x-problems" = json!([]))),
 )]
-async fn metrics(State(engine): State<Engine>, caller: Caller) -> Result<Response, Problem> {
-    let (media, text) = engine.scrape(&caller.principal)?;
-    Ok((StatusCode::OK, [(CONTENT_TYPE, media)], text).into_response())
+async fn live() -> Response {
+    never_cached(answer::ok(&LiveBody { live: true }))
+}
+
+/// Whether the process can rank
+///
+/// 503 until every market has a snapshot, and from the moment the process is told to end.
+#[utoipa::path(
+    get, path = "/health/ready", tag = "ops", security(()),
+    params(ReadyParams),
+    responses((status = 200, description = "It can", body = ReadyBody)),
+    extensions(("x-problems" = json!(["not-ready"]))),
+)]
+async fn ready(
+    State(engine): State<Engine>,
+    Extension(stop): Extension<Stop>,
+    members: Query,
+) -> Result<Response, Problem> {
+    let purpose = query::read(&members, |fields| {
+        fields.scalar("for", scalar::parsed(read_purpose))
+    })?;
+    let health = engine.health();
+    let is_ready = health.ready && !stop.has_begun();
+    if !is_ready || purpose.is_some() && health.writes != Writes::Ok {
+        let problem = Problem::new(Code::NotReady, "not ready for this");
+        return Err(problem
+            .with("ready", is_ready)
+            .with("writes", health.writes.as_str()));
+    }
+    let markets = health.markets.into_iter();
+    Ok(never_cached(answer::ok(&ReadyBody {
+        ready: true,
+        writes: health.writes.as_str(),
+        markets: markets
+            .map(|(id, revision)| (id.to_string(), revision))
+            .collect(),
+    })))
+}
+
+/// Read the metrics
+///
+/// `OpenMetrics` text; no key, session or person stands in it.
+#[utoipa::path(
+    get, path = "/metrics", tag = "ops",
+    responses((status = 200, description = "The metrics", body = String, content_type = "application/openmetrics-text")),
+    extensions(("x-problems" = json!([]))),
+)]
+async fn read_metrics(State(engine): State<Engine>, caller: Caller) -> Result<Response, Problem> {
+    let may = caller.principal.may(Verb::Watch, &Object::Anywhere);
+    may.map_err(EngineError::from)?;
+    let media = [(CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS))];
+    Ok(never_cached(
+        (media, engine.metrics().encode(engine.now())).into_response(),
+    ))
+}
+
+fn read_purpose(text: &str) -> Result<(), Fault> {
+    match text {
+        "writes" => Ok(()),
+        _ => Err(Fault::unknown_value(text, &["writes"])),
+    }
+}
+
+fn never_cached(response: Response) -> Response {
+    let never = HeaderValue::from_static("no-store");
+    (StatusCode::OK, [(CACHE_CONTROL, never)], response).into_response()
 }

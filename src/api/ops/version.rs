@@ -1,4 +1,4 @@
-//! Which build this is.
+//! What is running, and what it answers.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -10,43 +10,46 @@ use utoipa_axum::routes;
 use crate::api::wire::answer;
 use crate::engine::start::Engine;
 use crate::http::gate::Route;
+use crate::measurement::split::FUNCTION;
 
-/// Which build this is, and what it speaks.
+/// What is running.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct VersionAnswer {
+pub struct VersionBody {
+    #[schema(examples("0.1.0"))]
     version: &'static str,
-    /// Commit it was built from, where the build knew it.
+    /// Commit it was built from; null if the build did not say.
+    #[schema(required = true)]
     commit: Option<&'static str>,
-    /// Version of the API.
+    #[schema(examples("v1"))]
     api: &'static str,
-    /// How sessions are split.
+    /// The function that splits sessions.
     assignment_function: &'static str,
-    /// Version of the store's layout.
+    /// Format of the data directory.
     store_format: u32,
-    /// Whether time stands still and is moved by tests.
+    /// Whether time is moved by hand.
     test_clock: bool,
 }
 
 /// Routes of this file.
 pub(crate) fn routes() -> OpenApiRouter<Engine> {
     OpenApiRouter::new()
-        .routes(routes!(version))
+        .routes(routes!(read_version))
         .route_layer(Route::open())
 }
 
-/// Version
+/// Read the version
 #[utoipa::path(
-    get, path = "/version", tag = "ops",
-    responses((status = 200, description = "Which build this is", body = VersionAnswer)),
-    extensions(("x-problems" = json!([]))), security(()),
+    get, path = "/version", tag = "ops", security(()),
+    responses((status = 200, description = "What is running", body = VersionBody)),
+    extensions(("x-problems" = json!([]))),
 )]
-async fn version(State(engine): State<Engine>) -> Response {
-    answer::ok(&VersionAnswer {
+async fn read_version(State(engine): State<Engine>) -> Response {
+    answer::ok(&VersionBody {
         version: env!("CARGO_PKG_VERSION"),
         commit: option_env!("ENDCAP_COMMIT"),
         api: "v1",
-        assignment_function: "split-1",
-        store_format: 1,
+        assignment_function: FUNCTION,
+        store_format: Engine::STORE_FORMAT,
         test_clock: engine.clock().is_test(),
     })
 }

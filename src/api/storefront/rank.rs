@@ -1,5 +1,7 @@
 //! A page of a search panel or category.
 
+use std::time::Instant;
+
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
@@ -85,15 +87,18 @@ async fn page(
     market: &str,
     body: &Value,
 ) -> Result<(Response, bool), Problem> {
+    let began = Instant::now();
     let market = path::market(market)?;
     let (request, extras) = rank_request::read(&market, body);
     let mut ranked = engine.rank(&caller.principal, &request, &extras).await?;
-    let sight = match caller.principal.is_public() {
-        true => Sight::Public,
-        false => Sight::Whole,
+    let sight = if caller.principal.is_public() {
+        Sight::Public
+    } else {
+        Sight::Whole
     };
     let revision = ranked.snapshot.revision.0;
     let json = rank_answer::write(&mut ranked, &request, caller.request_id, sight);
+    ranked.state.series.rank_latency.observe(began.elapsed());
     let is_personal = is_personal(&request, &extras);
     let mut headers = HeaderMap::with_capacity(2);
     headers.insert(REVISION, revision.into());

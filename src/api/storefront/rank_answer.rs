@@ -154,7 +154,7 @@ fn write_field(out: &mut Vec<u8>, catalogue: &Catalogue, row: Row, attr: &Attr) 
         .map(|value| value.to_value().format(currency));
     if catalogue
         .column(attr.as_str())
-        .is_some_and(|column| column.multi())
+        .is_some_and(crate::catalogue::column::Column::multi)
     {
         out.push(b'[');
         for value in values {

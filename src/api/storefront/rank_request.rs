@@ -50,14 +50,7 @@ fn read_fields(market: &MarketId, fields: &mut Fields<'_>) -> (RankRequest, Rank
     let context = fields.scalar("user_context", scalar::parsed(parse_context));
     let context = context.unwrap_or(UserContext::Personalized);
     if context == UserContext::Anonymous {
-        let named = [
-            ("session_key", session.is_some()),
-            ("customer_key", shopper.is_some()),
-        ];
-        for (name, _) in named.into_iter().filter(|(_, present)| *present) {
-            let why = "anonymous requests carry no session and no person".to_owned();
-            fields.complain(name, Fault::Contradiction { why });
-        }
+        refuse_names(session.is_some(), shopper.is_some(), fields);
     }
     let panel = fields.scalar("panel", scalar::parsed(Panel::parse));
     let category = fields.scalar("selected_category", scalar::parsed(CategoryId::parse));
@@ -120,6 +113,15 @@ fn read_fields(market: &MarketId, fields: &mut Fields<'_>) -> (RankRequest, Rank
         faults: Vec::new(),
     };
     (request, extras)
+}
+
+/// An anonymous request names neither a session nor a person.
+fn refuse_names(has_session: bool, has_shopper: bool, fields: &mut Fields<'_>) {
+    let named = [("session_key", has_session), ("customer_key", has_shopper)];
+    for (name, _) in named.into_iter().filter(|(_, present)| *present) {
+        let why = "anonymous requests carry no session and no person".to_owned();
+        fields.complain(name, Fault::Contradiction { why });
+    }
 }
 
 /// The body that a GET's query stands for: `f.<attr>=v` is a clause, repeated values are

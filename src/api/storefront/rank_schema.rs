@@ -37,10 +37,12 @@ pub struct RankBody {
     /// Text match: tokens that must all be found.
     #[schema(min_length = 1, max_length = 200)]
     pub q: Option<String>,
+    /// Match classes of the shop's own engine; not together with `q`.
     pub candidates: Option<CandidatesBody>,
     /// The panel's own hits, first and in this order; keys of variants or products.
     #[schema(max_items = 200)]
     pub primary: Option<Vec<String>>,
+    /// What the result is restricted to.
     pub filter: Option<FilterBody>,
     /// `attribute:asc`, `attribute:desc` or `relevance`, the default.
     #[schema(max_items = 4)]
@@ -89,6 +91,7 @@ pub struct CandidatesBody {
 /// Clauses that are all true of the same variant.
 #[derive(Debug, ToSchema)]
 pub struct FilterBody {
+    /// The clauses, at most 32.
     #[schema(max_items = 32)]
     pub all: Option<Vec<ClauseBody>>,
 }
@@ -175,7 +178,9 @@ pub struct RankParams {
 pub struct RankAnswerBody {
     /// The request's name, as in `x-request-id`.
     pub request_id: String,
+    /// Key of the market.
     pub market: String,
+    /// ISO 4217; of every amount in the answer.
     pub currency: String,
     /// Revision it was computed from.
     pub snapshot: u64,
@@ -187,18 +192,21 @@ pub struct RankAnswerBody {
     /// Arms of the measured promotions; not for public keys.
     #[schema(required = false)]
     pub measurement: Vec<ArmBody>,
+    /// The places of this page.
     pub items: Vec<ItemBody>,
     /// Counts by attribute: a list, or for numbers an object with least and greatest value.
     pub facets: BTreeMap<String, FacetBody>,
     /// Promotions that moved something in this result; not for public keys.
     #[schema(required = false)]
     pub applied: Vec<String>,
+    /// What was odd about the request.
     pub warnings: Vec<RankWarningBody>,
 }
 
 /// A promotion's arm for this session.
 #[derive(Debug, ToSchema)]
 pub struct ArmBody {
+    /// Id of the promotion.
     pub promotion: String,
     /// `shown` or `withheld`.
     pub arm: String,
@@ -207,7 +215,9 @@ pub struct ArmBody {
 /// One place of a page.
 #[derive(Debug, ToSchema)]
 pub struct ItemBody {
+    /// Key of the product.
     pub product: String,
+    /// Key of the variant that stands for the place.
     pub variant: String,
     /// Place in the whole result, from 0.
     pub position: u32,
@@ -221,12 +231,14 @@ pub struct ItemBody {
     pub ticket: String,
     /// Values of the attributes asked for: a text, a list of texts, or null.
     pub fields: Option<BTreeMap<String, Value>>,
+    /// Why it stands here, if it was asked.
     pub explain: Option<ExplainBody>,
 }
 
 /// Why an item stands where it stands.
 #[derive(Debug, ToSchema)]
 pub struct ExplainBody {
+    /// The strategy score; null without one.
     #[schema(required = true)]
     pub score: Option<String>,
     /// Variants of the market with a strictly higher score.
@@ -246,15 +258,20 @@ pub struct ExplainBody {
 /// A promotion that gave an item its level.
 #[derive(Debug, ToSchema)]
 pub struct BecauseBody {
+    /// Id of the promotion.
     pub promotion: String,
+    /// Its name.
     pub name: String,
+    /// The level it gave.
     pub level: String,
 }
 
 /// A promotion that holds an item and does not move it.
 #[derive(Debug, ToSchema)]
 pub struct NotUsedBody {
+    /// Id of the promotion.
     pub promotion: String,
+    /// Its name.
     pub name: String,
     /// `withheld`, `category`, `weaker-level`, `demoted`, `suspended` or `period`.
     pub reason: String,
@@ -273,21 +290,28 @@ pub enum FacetBody {
 /// A facet of numbers, money or times.
 #[derive(Debug, ToSchema)]
 pub struct BoundedFacet {
+    /// Least value.
     pub min: String,
+    /// Greatest value.
     pub max: String,
+    /// The values with their counts.
     pub values: Vec<FacetCount>,
 }
 
 /// A value and how many places have it.
 #[derive(Debug, ToSchema)]
 pub struct FacetCount {
+    /// As the wire spells it.
     pub value: String,
+    /// Places that have it.
     pub count: u64,
 }
 
 /// Something odd about a request that was answered all the same.
 #[derive(Debug, ToSchema)]
 pub struct RankWarningBody {
+    /// Stable code.
     pub code: String,
+    /// What about it, for people.
     pub detail: String,
 }

@@ -1,0 +1,104 @@
+//! What looks after the process asks how it is.
+
+use serde_json::json;
+
+use crate::app::{App, DOCUMENT, NOON};
+
+#[tokio::test]
+async fn a_process_says_how_it_is() {
+    let app = App::shop(3).await;
+    for path in [
+        "/health/live",
+        "/health/ready",
+        "/health/ready?for=writes",
+        "/version",
+        "/openapi.json",
+        "/problems/market-full",
+    ] {
+        app.ask_as("", "GET", path, &[], "").await.is(200);
+    }
+    let ready = app.ask_as("", "GET", "/health/ready", &[], "").await;
+    assert_eq!(
+        (&ready.json["ready"], &ready.json["writes"]),
+        (&json!(true), &json!("ok"))
+    );
+    assert!(ready.json["markets"]["se"].is_u64());
+    let odd = app
+        .ask_as("", "GET", "/health/ready?for=reads", &[], "")
+        .await;
+    assert_eq!(odd.complaints()[0].0, "/for");
+    assert_eq!(app.get("/version").await.json["test_clock"], true);
+    assert_eq!(app.get("/openapi.json").await.json, *DOCUMENT);
+    let status = app.get("/v1/status").await;
+    assert_eq!(status.json["markets"][0]["variants"], 3);
+    assert_eq!(
+        app.get("/v1/limits").await.json["promotion"]["name_chars_max"],
+        50
+    );
+    app.post("/v1/markets/se/rank", &json!({})).await.is(200);
+    let metrics = app.get("/metrics").await;
+    assert!(
+        metrics.text.contains("endcap_") && metrics.text.ends_with("# EOF\n"),
+        "{}",
+        metrics.text
+    );
+    app.stop.begin();
+    app.ask_as("", "GET", "/health/ready", &[], "")
+        .await
+        .refuses(503, "not-ready");
+}
+
+#[tokio::test]
+async fn the_test_clock_only_moves_forward() {
+    let app = App::shop(3).await;
+    assert_eq!(app.get("/test/clock").await.json["now"], NOON);
+    app.later("2027-03-10T13:00:00Z").await;
+    let back = app
+        .ask(
+            "PUT",
+            "/test/clock",
+            &[],
+            &json!({ "now": NOON }).to_string(),
+        )
+        .await;
+    assert_eq!(
+        back.complaints(),
+        [("/now".to_owned(), "out-of-range".to_owned())]
+    );
+    assert_eq!(
+        app.get("/test/clock").await.json["now"],
+        "2027-03-10T13:00:00.000Z"
+    );
+}
+
+#[tokio::test]
+async fn a_write_can_be_waited_for() {
+    let app = App::shop(3).await;
+    let revision = app.revision().await;
+    let path = "/v1/markets/se/rank";
+    app.ask("POST", path, &[("x-endcap-min-revision", &revision)], "{}")
+        .await
+        .is(200);
+    app.ask("POST", path, &[("x-endcap-min-revision", "x")], "{}")
+        .await
+        .refuses(400, "bad-header");
+}
+
+#[tokio::test]
+async fn what_is_no_route_is_not_found_and_what_is_no_method_not_allowed() {
+    let app = App::empty().await;
+    app.get("/v1/nothing").await.refuses(404, "not-found");
+    app.ask("PUT", "/v1/markets", &[], "{}")
+        .await
+        .refuses(405, "method-not-allowed");
+    app.ask("GET", "/problems/no-such-code", &[], "")
+        .await
+        .refuses(404, "not-found");
+    let head = app.ask("HEAD", "/v1/markets", &[], "").await;
+    assert_eq!((head.status, head.text.len()), (200, 0));
+}
+
+#[test]
+fn the_document_is_what_was_agreed() {
+    insta::assert_json_snapshot!("openapi", *DOCUMENT);
+}
