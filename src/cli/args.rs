@@ -441,9 +441,9 @@ pub(in crate::cli) enum Key {
 /// Make a key.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct KeyCreate {
-    /// Its name for people
+    /// Its name for people; its roles if absent
     #[arg(long)]
-    pub(in crate::cli) name: String,
+    pub(in crate::cli) name: Option<String>,
     /// What it is: storefront-public, storefront-server, merchandiser, analyst, seller, operator
     /// or ops; repeat for more
     #[arg(long = "role", value_name = "ROLE", required = true)]

@@ -21,7 +21,6 @@ use crate::domain::id::{MarketId, PromotionId, SessionKey};
 use crate::domain::time::{DAY_MS, Period};
 use crate::engine::clock::Clock;
 use crate::engine::commit::{Intent, StoredAnswer, Written};
-use crate::engine::entropy::Entropy;
 use crate::engine::error::EngineError;
 use crate::engine::imports::{ImportOrder, Mode};
 use crate::engine::promotions::PromotionView;
@@ -315,6 +314,7 @@ fn words(shown: &Shown, url: &str, n_variants: u64) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::entropy::Entropy;
     use crate::engine::start::Settings as EngineSettings;
     use crate::store::{StoreId, memory};
     use crate::telemetry::metrics::Metrics;

@@ -95,7 +95,11 @@ fn key_body(wished: &KeyCreate) -> Value {
         [all] if all == "*" => json!("*"),
         markets => json!(markets),
     };
-    let mut body = json!({ "name": wished.name, "roles": wished.roles, "markets": markets });
+    let name = wished
+        .name
+        .clone()
+        .unwrap_or_else(|| wished.roles.join(", "));
+    let mut body = json!({ "name": name, "roles": wished.roles, "markets": markets });
     let lists = [
         ("sellers", &wished.sellers),
         ("grants", &wished.grants),
@@ -137,7 +141,26 @@ fn hand_out(format: Format, mut made: Value, save: Option<&Path>) -> Outcome<()>
 /// # Errors
 /// What the server refuses.
 pub(in crate::cli) fn status(client: &Client, format: Format) -> Outcome<()> {
-    show(format, &client.get("/v1/status")?.body, &[]);
+    let mut status = client.get("/v1/status")?.body;
+    if format != Format::Table {
+        show(format, &status, &[]);
+        return Ok(());
+    }
+    let markets = status["markets"].take();
+    if let Some(fields) = status.as_object_mut() {
+        fields.remove("markets");
+    }
+    show(format, &status, &[]);
+    let columns = [
+        "market",
+        "variants",
+        "products",
+        "categories",
+        "active",
+        "limit",
+        "revision",
+    ];
+    show(format, &markets, &columns);
     Ok(())
 }
 
@@ -167,7 +190,7 @@ mod tests {
     #[test]
     fn a_key_is_wished_for_as_the_api_spells_it() {
         let mut wished = KeyCreate {
-            name: "ada".to_owned(),
+            name: None,
             roles: vec!["operator".to_owned()],
             markets: vec!["*".to_owned()],
             sellers: Vec::new(),
@@ -176,8 +199,9 @@ mod tests {
             expires_at: None,
             save: None,
         };
-        let expected = json!({ "name": "ada", "roles": ["operator"], "markets": "*" });
+        let expected = json!({ "name": "operator", "roles": ["operator"], "markets": "*" });
         assert_eq!(key_body(&wished), expected);
+        wished.name = Some("ada".to_owned());
         wished.markets = vec!["se".to_owned(), "fi".to_owned()];
         wished.grants = vec!["import".to_owned()];
         wished.expires_at = Some("2027-01-01".to_owned());

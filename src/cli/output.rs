@@ -234,7 +234,10 @@ fn words(value: &Value, columns: &[&str]) -> String {
             let is_number = |column: &str| rows.iter().any(|row| at(row, column).is_number());
             align(&mut table, columns.iter().map(|column| is_number(column)));
         }
-        None => add_parts(&mut table, "", value, columns),
+        None => {
+            add_parts(&mut table, "", value, columns);
+            align(&mut table, [false, false]);
+        }
     }
     table.trim_fmt()
 }
