@@ -209,7 +209,7 @@ struct Products {
     zone: Zone,
     draw: Streams,
     n_variants_left: u64,
-    n_products: u64,
+    n_made: u64,
     n_models: u64,
     model: Option<Model>,
 }
@@ -235,7 +235,7 @@ impl Products {
             zone: Zone::parse("UTC").expect("a zone"),
             draw: Streams::new(shop.seed),
             n_variants_left: shop.n_variants,
-            n_products: 0,
+            n_made: 0,
             n_models: 0,
             model: None,
             shop,
@@ -256,7 +256,7 @@ impl Products {
     fn next_model(&mut self) -> Model {
         let is_group = self.draw.groups.permille(GROUPS_PERMILLE);
         let n_more = self.draw.groups.below(3) + 1;
-        let n_products = if is_group { 1 + n_more } else { 1 };
+        let n_made = if is_group { 1 + n_more } else { 1 };
         self.n_models += 1;
         let leaf = self.tree.popularity.draw(&mut self.draw.categories);
         let (kind, _, materials) = self.kind(leaf);
@@ -274,13 +274,13 @@ impl Products {
             weight_g: u32::try_from(weight_g).unwrap_or(u32::MAX),
             group: is_group.then(|| GroupKey::parse(&group).expect("letters and digits")),
             colours: Vec::new(),
-            n_left: n_products,
+            n_left: n_made,
         }
     }
 
     fn product(&mut self, model: &mut Model) -> ProductRecord {
-        let number = self.n_products;
-        self.n_products += 1;
+        let number = self.n_made;
+        self.n_made += 1;
         let (_, sizing, _) = self.kind(model.leaf);
         let n_variants = (self.draw.counts.below(VARIANTS_MAX) + 1).min(self.n_variants_left);
         self.n_variants_left -= n_variants;
@@ -339,11 +339,12 @@ impl Products {
     fn release_day(&mut self) -> String {
         let is_ahead = self.draw.releases.permille(UNRELEASED_PERMILLE);
         let u = self.draw.releases.below(1 << 16);
-        let days_ago = RELEASE_DAYS * u * u >> 32;
+        let days_ago = (RELEASE_DAYS * u * u) >> 32;
         let days_ahead = self.draw.releases.below(30) + 1;
-        let days = match is_ahead {
-            true => i64::try_from(days_ahead),
-            false => i64::try_from(days_ago).map(|days| -days),
+        let days = if is_ahead {
+            i64::try_from(days_ahead)
+        } else {
+            i64::try_from(days_ago).map(|days| -days)
         };
         let ms = days.expect("a few years") * DAY_MS;
         let day = self.shop.today.midnight_in(&self.zone).plus_ms(ms);
