@@ -237,7 +237,7 @@ async fn arbitrary_bytes_do_no_harm() {
         for _ in 0..=dice.roll(4) {
             let at = dice.roll(bytes.len());
             match dice.roll(4) {
-                0 => bytes[at] = b"\r\n\0 :;,%{\"0fF\x80"[dice.roll(15)],
+                0 => bytes[at] = b"\r\n\0 :;,%{\"0fF\x80"[dice.roll(14)],
                 1 => drop(bytes.remove(at)),
                 2 => bytes.insert(at, b"\r\n\t:x0"[dice.roll(6)]),
                 _ => bytes.truncate(at + 1),
