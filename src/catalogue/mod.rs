@@ -8,7 +8,7 @@
 //! - [`market`]: the shop front: currency, zone, settings
 //! - [`attribute`]: the schema: what is built in, declared, inferred
 //! - [`category`]: the graph of categories, with placeholders for ids that nobody defines
-//! - [`column`]: all values of one attribute, and the rows that hold each
+//! - [`mod@column`]: all values of one attribute, and the rows that hold each
 //! - [`facts`]: one variant as the rule language sees it
 //! - [`score`]: the base order
 //! - [`text`]: the matcher of `q`

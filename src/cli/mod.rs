@@ -8,7 +8,7 @@
 //! - [`output`]: results, messages, exit codes
 //! - [`credential`]: which key a remote command uses
 //! - [`feeds`], [`page`], [`work`], [`operate`]: remote commands
-//! - [`house`]: the rooms put together; [`serve`] runs them
+//! - [`house`]: the rooms put together; [`serve`] and [`demo`] run them, [`sample`] makes a shop
 //! - [`stores`]: what is done with a data directory while no server runs
 //!
 //! Invariants: results on standard output, everything else on standard error; every failure has
@@ -17,12 +17,14 @@
 mod args;
 mod client;
 mod credential;
+mod demo;
 mod feeds;
 mod folder;
 mod house;
 mod operate;
 mod output;
 mod page;
+mod sample;
 mod serve;
 mod settings;
 mod stores;
@@ -53,9 +55,8 @@ fn obey(cli: &Cli) -> Outcome<()> {
     let client = || Client::new(&cli.url, credential::find(cli)?);
     match &cli.command {
         Command::Serve(command) => serve::serve(cli, command),
-        Command::Demo(_) | Command::Generate(_) => {
-            Err(Failure::failed("this build has no generator"))
-        }
+        Command::Demo(command) => demo::demo(command),
+        Command::Generate(command) => sample::generate(command),
         Command::Market(command) => operate::market(&client()?, format, command),
         Command::Import(Import::Store {
             file,

@@ -225,19 +225,16 @@ fn rows(value: &Value) -> Option<&Vec<Value>> {
 /// Rows under the named columns; a single object as name and value, a part of a part as `a.b`.
 fn words(value: &Value, columns: &[&str]) -> String {
     let mut table = plain_table();
-    match rows(value) {
-        Some(rows) => {
-            table.set_header(columns.iter().map(|column| heading(column)));
-            for row in rows {
-                table.add_row(columns.iter().map(|column| cell(at(row, column))));
-            }
-            let is_number = |column: &str| rows.iter().any(|row| at(row, column).is_number());
-            align(&mut table, columns.iter().map(|column| is_number(column)));
+    if let Some(rows) = rows(value) {
+        table.set_header(columns.iter().map(|column| heading(column)));
+        for row in rows {
+            table.add_row(columns.iter().map(|column| cell(at(row, column))));
         }
-        None => {
-            add_parts(&mut table, "", value, columns);
-            align(&mut table, [false, false]);
-        }
+        let is_number = |column: &str| rows.iter().any(|row| at(row, column).is_number());
+        align(&mut table, columns.iter().map(|column| is_number(column)));
+    } else {
+        add_parts(&mut table, "", value, columns);
+        align(&mut table, [false, false]);
     }
     table.trim_fmt()
 }

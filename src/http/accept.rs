@@ -1,7 +1,7 @@
 //! The accept loop, and one connection after the other.
 //!
 //! `axum::serve` sets no timer, and hyper-util's detection of the protocol waits for ever for its
-//! first byte. Here every connection is read through a [`Guard`](crate::http::guard::Guard), and
+//! first byte. Here every connection is read through a [`Guard`], and
 //! their number is bounded, in all and per address.
 
 use std::collections::HashMap;

@@ -11,7 +11,7 @@ use assert_cmd::Command;
 use serde_json::Value;
 
 /// Longest that a command may take before the test gives up.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 
 /// The program in `folder`, with nothing in its environment that could steer it.
 pub(crate) fn endcap(folder: &Path, arguments: &[&str]) -> Command {

@@ -7,7 +7,7 @@
 //! FILE, DIR ─ verify ─→ report, nothing touched
 //! ```
 //!
-//! - [`file`]: the export file, line by line; a backup has the same form
+//! - [`mod@file`]: the export file, line by line; a backup has the same form
 //! - [`tend`]: when a backup is due, and which journal files it makes unnecessary
 //! - [`restore`]: an earlier state, or what is left, in a new era
 //! - [`verify`]: a report that touches nothing

@@ -1,7 +1,7 @@
 //! One space's journal: append-only files, one frame per group of commits.
 //!
 //! - [`frame`]: frames, records and writes, byte for byte
-//! - [`file`]: the header and name of a file
+//! - [`mod@file`]: the header and name of a file
 //! - [`recover`]: what a directory holds after whatever happened
 //!
 //! [`Journal`] appends: one `write`, one `fdatasync`, and only then is a frame known to readers.
