@@ -79,7 +79,9 @@ pub(in crate::cli) fn store_parts(
 /// Where the backups of a data directory are.
 pub(in crate::cli) fn backup_dir(settings: &Settings, data: &Path) -> PathBuf {
     let named = settings.store.backup_dir.clone();
-    named.unwrap_or_else(|| data.join("backups"))
+    let dir = named.unwrap_or_else(|| data.join("backups"));
+    // A name of one part has no parent whose entry could be synced.
+    std::path::absolute(&dir).unwrap_or(dir)
 }
 
 /// Opens the store that the settings name. Blocks until it is in memory.

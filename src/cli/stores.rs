@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::cli::folder::TempFolder;
@@ -113,7 +114,10 @@ impl Stopped {
         let opened = start::open(&self.settings, &self.parts).map_err(|e| store_failure(&e))?;
         tell(&opened.report);
         let disk = Arc::clone(&self.parts.disk);
-        let backups = DirBackups::new(disk, folder.to_path_buf(), Arc::new(RecordForms));
+        // A name of one part has no parent whose entry could be synced.
+        let place = std::path::absolute(folder);
+        let place = place.with_context(|| format!("{} is no place", folder.display()))?;
+        let backups = DirBackups::new(disk, place, Arc::new(RecordForms));
         let chunks = opened.chunks.as_ref();
         let written = opened.with_states(|states| {
             let mut files = Vec::new();
