@@ -137,7 +137,7 @@ fn scaled(base: u64, exponent: i64) -> u64 {
     let part = u64::try_from(exponent.rem_euclid(1 << 16)).expect("a remainder");
     let place = usize::try_from(part >> 12).expect("below 16");
     let (low, high) = (POWERS[place], POWERS[place + 1]);
-    let power = low + ((high - low) * (part & 0xfff) >> 12);
+    let power = low + (((high - low) * (part & 0xfff)) >> 12);
     let product = base * power;
     match u32::try_from(whole) {
         Ok(up) => product << up >> 16,

@@ -206,12 +206,10 @@ impl<'s> Drafting<'s> {
     /// What came within a month, of some brands.
     fn new_arrivals(&mut self, share: u64) -> SelectionDraft {
         let wider = (share * 1_000_000 / NEW_SHARE).min(1_000_000);
-        let age = WrittenMatcher::AgeDays {
-            min: None,
-            max: Some(NEW_DAYS),
-        };
-        let age = rule(Op::Include, "released", age);
-        ruled(vec![vec![self.brands_covering(wider), age]])
+        ruled(vec![vec![
+            self.brands_covering(wider),
+            age(None, Some(NEW_DAYS)),
+        ]])
     }
 
     /// Products at equal distances from some place on.
@@ -250,88 +248,54 @@ pub fn named(shop: &Shop, markets: &[String], period: Period) -> Vec<PromotionDr
         markets: markets.to_vec(),
         period,
     };
-    let categories = |paths: &[&str]| {
-        let ids = paths
-            .iter()
-            .map(|path| Arc::from(format!("{}:{path}", CategoryId::DEFAULT_TREE)));
-        one_of(Attr::CATEGORY, ids)
-    };
-    let texts = |attr, own: &[&str]| one_of(attr, own.iter().map(|text| Arc::from(*text)));
-    let age = |min, max| {
-        rule(
-            Op::Include,
-            "released",
-            WrittenMatcher::AgeDays { min, max },
-        )
-    };
-    let range = |attr, min: Option<&str>, max: Option<&str>| {
-        let (min, max) = (min.map(Arc::from), max.map(Arc::from));
-        rule(Op::Include, attr, WrittenMatcher::Range { min, max })
-    };
-    let cheap = i64::try_from(price(250, shop.currency)).expect("a small price");
-    let cheap = shop.currency.format(Minor(cheap));
-    let promotion = |name, level: &str, rules| PromotionDraft {
+    let promotion = |name: &str, level: &str, rules| PromotionDraft {
         kind: Some("promotion".to_owned()),
         level: Some(level.to_owned()),
         selection: ruled(vec![rules]),
         ..draft(name, &wish)
     };
-    let warm = ["outerwear/coats", "outerwear/parkas"];
+    let warm = vec![
+        categories(&["outerwear/coats", "outerwear/parkas"]),
+        not_sold_out(),
+    ];
+    let slow = vec![
+        categories(&["shoes/sandals"]),
+        age(Some(180), None),
+        at_least(STOCK, "3"),
+    ];
+    let just_in = vec![age(None, Some(60)), not_sold_out()];
+    let sweaters = vec![categories(&["tops/sweaters"]), at_least("rating", "3.8")];
+    let cheap = i64::try_from(price(250, shop.currency)).expect("a small price");
+    let gifts = vec![
+        categories(&["home"]),
+        at_most(PRICE, &shop.currency.format(Minor(cheap))),
+    ];
+    let all_year = one_of("season", ["all year".into()]);
+    let last = vec![
+        vec![at_most(STOCK, "0")],
+        vec![at_most("rating", "3.1"), all_year],
+    ];
+    let brand_rule = one_of("brand", [brand(0).into()]);
     vec![
         PromotionDraft {
             measurement: Some(measured()),
-            note: Some(
-                "Cold front from Friday. Coats and parkas first, all else as it is.".to_owned(),
-            ),
-            ..promotion("Warm week", "high", vec![categories(&warm), not_sold_out()])
+            note: Some("Cold front from Friday: coats and parkas first.".to_owned()),
+            ..promotion("Warm week", "high", warm)
         },
-        promotion(
-            "Clear the slow sandals",
-            "medium",
-            vec![
-                categories(&["shoes/sandals"]),
-                age(Some(180), None),
-                range(STOCK, Some("3"), None),
-            ],
-        ),
+        promotion("Clear the slow sandals", "medium", slow),
         PromotionDraft {
             measurement: Some(measured()),
-            ..promotion(
-                "Just in",
-                "medium",
-                vec![age(None, Some(60)), not_sold_out()],
-            )
+            ..promotion("Just in", "medium", just_in)
         },
-        promotion(
-            &format!("{} fortnight", brand(0)),
-            "low",
-            vec![one_of("brand", [brand(0).into()])],
-        ),
+        promotion(&format!("{} fortnight", brand(0)), "low", vec![brand_rule]),
         PromotionDraft {
             include: vec![format!("{}:tops", CategoryId::DEFAULT_TREE)],
-            ..promotion(
-                "Sweater weather",
-                "medium",
-                vec![
-                    categories(&["tops/sweaters"]),
-                    range("rating", Some("3.8"), None),
-                ],
-            )
+            ..promotion("Sweater weather", "medium", sweaters)
         },
-        promotion(
-            "Small gifts for the home",
-            "low",
-            vec![categories(&["home"]), range(PRICE, None, Some(&cheap))],
-        ),
+        promotion("Small gifts for the home", "low", gifts),
         PromotionDraft {
             kind: Some("demotion".to_owned()),
-            selection: ruled(vec![
-                vec![range(STOCK, None, Some("0"))],
-                vec![
-                    range("rating", None, Some("3.1")),
-                    texts("season", &["all year"]),
-                ],
-            ]),
+            selection: ruled(last),
             ..draft("Sold out or poorly rated", &wish)
         },
     ]
@@ -376,14 +340,48 @@ fn one_of(attr: &str, values: impl IntoIterator<Item = Arc<str>>) -> Rule {
 }
 
 fn not_sold_out() -> Rule {
+    Rule {
+        op: Op::Exclude,
+        ..at_most(STOCK, "0")
+    }
+}
+
+fn at_most(attr: &str, max: &str) -> Rule {
     rule(
-        Op::Exclude,
-        STOCK,
+        Op::Include,
+        attr,
         WrittenMatcher::Range {
             min: None,
-            max: Some("0".into()),
+            max: Some(max.into()),
         },
     )
+}
+
+fn at_least(attr: &str, min: &str) -> Rule {
+    rule(
+        Op::Include,
+        attr,
+        WrittenMatcher::Range {
+            min: Some(min.into()),
+            max: None,
+        },
+    )
+}
+
+fn age(min: Option<i32>, max: Option<i32>) -> Rule {
+    rule(
+        Op::Include,
+        "released",
+        WrittenMatcher::AgeDays { min, max },
+    )
+}
+
+/// In one of these categories of the default tree.
+fn categories(paths: &[&str]) -> Rule {
+    let ids = paths
+        .iter()
+        .map(|path| format!("{}:{path}", CategoryId::DEFAULT_TREE).into());
+    one_of(Attr::CATEGORY, ids)
 }
 
 fn ruled(rule_sets: Vec<Vec<Rule>>) -> SelectionDraft {

@@ -339,7 +339,7 @@ impl Products {
     fn release_day(&mut self) -> String {
         let is_ahead = self.draw.releases.permille(UNRELEASED_PERMILLE);
         let u = self.draw.releases.below(1 << 16);
-        let days_ago = RELEASE_DAYS * u * u >> 32;
+        let days_ago = (RELEASE_DAYS * u * u) >> 32;
         let days_ahead = self.draw.releases.below(30) + 1;
         let days = match is_ahead {
             true => i64::try_from(days_ahead),
