@@ -189,8 +189,11 @@ fn roots(market: &Market, view: &MarketView) -> Vec<Request> {
     (0..20).map(root).collect()
 }
 
-/// The listed worst promotions, at the root and under mixed traffic.
-fn worst_promotions(market: &Market, mixed: u64) {
+/// Promotions by level, under the slots of a session, with a name.
+type Case = (&'static str, Vec<(BoostLevel, RowSet)>, SlotMask);
+
+/// The listed worst promotions.
+fn worst_cases(market: &Market) -> Vec<Case> {
     let mut chance = Chance(91);
     let n = market.base.n_ranks();
     let part = |from: u32, to: u32| -> RowSet {
@@ -214,7 +217,7 @@ fn worst_promotions(market: &Market, mixed: u64) {
             ranks.map(|rank| market.base.row_of(Rank(rank))).collect(),
         )
     });
-    let cases: Vec<(&str, Vec<(BoostLevel, RowSet)>, SlotMask)> = vec![
+    vec![
         ("no promotion", vec![], SlotMask::ALL),
         (
             "demotion of the best half",
@@ -256,13 +259,18 @@ fn worst_promotions(market: &Market, mixed: u64) {
             ],
             SlotMask::ALL,
         ),
-    ];
+    ]
+}
+
+/// The listed worst promotions, at the root and under mixed traffic.
+fn worst_promotions(market: &Market, mixed: u64) {
+    let n = market.base.n_ranks();
     head("worst promotions, root and mixed");
     let root = line(
         "the usual promotions, root",
         &time_pages(&market.view, &roots(market, &market.view)),
     );
-    for (name, promotions, mask) in cases {
+    for (name, promotions, mask) in worst_cases(market) {
         let view = market.with(&promotions);
         let under = |request: Request| Request { mask, ..request };
         let own: Vec<Request> = roots(market, &view).into_iter().map(under).collect();
@@ -288,73 +296,107 @@ fn by(attr: &str, descending: bool) -> SortKey {
     SortKey::By { attr, descending }
 }
 
-/// Other limits, offsets, candidates, orders, facets, and filters that match next to nothing.
-fn shapes(market: &Market) {
-    let twins = Twins::new(market, &market.view);
-    let changed = |n: usize, change: &dyn Fn(&mut Query, &mut Chance)| -> Vec<Request> {
+/// Requests of other shapes over one market, checked before they are timed.
+struct Shapes<'m> {
+    market: &'m Market,
+    twins: Twins,
+}
+
+impl Shapes<'_> {
+    /// Mixed requests, each changed.
+    fn changed(&self, n: usize, change: &dyn Fn(&mut Query, &mut Chance)) -> Vec<Request> {
         let mut chance = Chance(77);
-        let mut requests = market.requests(n);
+        let mut requests = self.market.requests(n);
         for request in &mut requests {
             change(&mut request.query, &mut chance);
         }
         requests
-    };
-    let root = |change: &dyn Fn(&mut Query, &mut Chance)| {
-        let mut requests = roots(market, &market.view);
+    }
+
+    /// Requests for the whole market, each changed.
+    fn root(&self, change: &dyn Fn(&mut Query, &mut Chance)) -> Vec<Request> {
+        let mut requests = roots(self.market, &self.market.view);
         let mut chance = Chance(78);
         for request in &mut requests {
             change(&mut request.query, &mut chance);
         }
         requests
-    };
-    head("other shapes");
-    let show = |name: &str, requests: Vec<Request>| {
+    }
+
+    fn show(&self, name: &str, requests: &[Request]) {
         let n_checked = requests.len().min(20);
-        check(market, &market.view, &twins, &requests[..n_checked]);
-        line(name, &time_pages(&market.view, &requests));
-    };
+        let view = &self.market.view;
+        check(self.market, view, &self.twins, &requests[..n_checked]);
+        line(name, &time_pages(view, requests));
+    }
+}
+
+/// Other limits, offsets, candidates, orders, facets, and filters that match next to nothing.
+fn shapes(market: &Market) {
+    let twins = Twins::new(market, &market.view);
+    let shapes = Shapes { market, twins };
+    head("other shapes");
+    limits_and_offsets(&shapes);
+    orders(&shapes);
+    facets_and_nothing(&shapes);
+    deep_cursor(market);
+}
+
+fn limits_and_offsets(shapes: &Shapes<'_>) {
     for limit in [10, 100, 1_000] {
-        show(
+        shapes.show(
             &format!("mixed, k = {limit}"),
-            changed(400, &|query, _| query.limit = limit),
+            &shapes.changed(400, &|query, _| query.limit = limit),
         );
     }
-    show("root, k = 1,000", root(&|query, _| query.limit = 1_000));
+    shapes.show(
+        "root, k = 1,000",
+        &shapes.root(&|query, _| query.limit = 1_000),
+    );
     for offset in [240, 2_400, 10_000] {
-        show(
+        shapes.show(
             &format!("mixed, offset {offset}"),
-            changed(400, &|query, _| query.offset = offset),
+            &shapes.changed(400, &|query, _| query.offset = offset),
         );
-        show(
+        shapes.show(
             &format!("root, offset {offset}"),
-            root(&|query, _| query.offset = offset),
+            &shapes.root(&|query, _| query.offset = offset),
         );
     }
-    show(
+    shapes.show(
         "variants, not products",
-        changed(400, &|query, _| query.group_by = GroupBy::Variant),
+        &shapes.changed(400, &|query, _| query.group_by = GroupBy::Variant),
     );
     for n in [100, 1_000] {
-        show(
+        shapes.show(
             &format!("{n} candidates"),
-            root(&|query, chance| {
-                query.classes = Some(vec![candidates(market, chance, n)]);
+            &shapes.root(&|query, chance| {
+                query.classes = Some(vec![candidates(shapes.market, chance, n)]);
             }),
         );
     }
+}
+
+fn orders(shapes: &Shapes<'_>) {
     let cheapest = |query: &mut Query, _: &mut Chance| query.sort = vec![by("price", false)];
-    show("root, by price", root(&cheapest));
-    show("mixed, by price", changed(200, &cheapest));
+    shapes.show("root, by price", &shapes.root(&cheapest));
+    shapes.show("mixed, by price", &shapes.changed(200, &cheapest));
     let stocked = |query: &mut Query, _: &mut Chance| {
         query.sort = vec![by("in_stock", true), SortKey::Relevance];
     };
-    show("root, in stock first", root(&stocked));
-    show("mixed, in stock first", changed(200, &stocked));
+    shapes.show("root, in stock first", &shapes.root(&stocked));
+    shapes.show("mixed, in stock first", &shapes.changed(200, &stocked));
     let both = |query: &mut Query, _: &mut Chance| {
         query.sort = vec![by("in_stock", true), by("price", false)];
     };
-    show("root, in stock first, then by price", root(&both));
-    show("mixed, in stock first, then by price", changed(200, &both));
+    shapes.show("root, in stock first, then by price", &shapes.root(&both));
+    shapes.show(
+        "mixed, in stock first, then by price",
+        &shapes.changed(200, &both),
+    );
+}
+
+fn facets_and_nothing(shapes: &Shapes<'_>) {
     let facets = |query: &mut Query, _: &mut Chance| {
         let asked = ["brand", "colour", "size"].map(|attr| FacetQuery {
             attr: Attr::parse(attr).expect("a fixed name"),
@@ -362,27 +404,26 @@ fn shapes(market: &Market) {
         });
         query.facets = asked.to_vec();
     };
-    show("mixed, three facets", changed(200, &facets));
-    show(
+    shapes.show("mixed, three facets", &shapes.changed(200, &facets));
+    shapes.show(
         "in stock, three facets",
-        root(&|query, chance| {
+        &shapes.root(&|query, chance| {
             query.filter = vec![in_stock()];
             facets(query, chance);
         }),
     );
-    show(
+    shapes.show(
         "nothing costs so little",
-        root(&|query, _| {
+        &shapes.root(&|query, _| {
             query.filter = vec![rule("price", between(1, 2))];
         }),
     );
-    show(
+    shapes.show(
         "nothing is all of it",
-        root(&|query, _| {
+        &shapes.root(&|query, _| {
             query.filter = vec![in_stock(), rule("price", between(1, 2)), in_stock()];
         }),
     );
-    deep_cursor(market);
 }
 
 /// All variants of `n` products.
