@@ -6,83 +6,42 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::catalogue::Catalogue;
+use crate::catalogue::category::Node;
 use crate::catalogue::row::Row;
-use crate::catalogue::score::in_base_order;
+use crate::domain::value::Value;
+use crate::predicate::rule::Attr;
+use crate::ranking::layout::Layout;
 use crate::ranking::order::Rank;
-use crate::ranking::posting::{Dense, Postings};
-use crate::ranking::words::Words;
+use crate::ranking::posting::Postings;
 
 /// A market's goods in rank order.
 #[derive(Debug)]
 pub struct RankBase {
     catalogue: Arc<Catalogue>,
-    pub(in crate::ranking) rows: Vec<Row>,
-    ranks: Vec<u32>,
-    pub(in crate::ranking) block_start: Vec<u32>,
-    pub(in crate::ranking) units: Units,
-    attributes: BTreeMap<String, Postings>,
-}
-
-/// A row that is no longer alive.
-const VACANT: u32 = u32::MAX;
-
-/// Variants in product-major order: those of a group side by side, in it those of a product, in it
-/// by rank. A unit is a place in this order.
-#[derive(Debug)]
-pub(in crate::ranking) struct Units {
-    /// Rank of each unit.
-    pub(in crate::ranking) rank_at: Vec<u32>,
-    /// Unit of each rank.
-    unit_of: Vec<u32>,
-    /// Stretches of one product.
-    pub(in crate::ranking) products: Stretches,
-    /// Stretches of one group.
-    pub(in crate::ranking) groups: Stretches,
-}
-
-/// Runs of neighbouring units that belong together.
-#[derive(Debug)]
-pub(in crate::ranking) struct Stretches {
-    /// Number of the stretch that each rank is in.
-    of_rank: Vec<u32>,
-    /// First unit of each stretch; one more than there are stretches.
-    starts: Vec<u32>,
-    /// Last unit of each stretch, as words by unit.
-    pub(in crate::ranking) ends: Words,
-    /// The best rank of each stretch, as words by rank.
-    pub(in crate::ranking) firsts: Words,
+    pub(in crate::ranking) layout: Arc<Layout>,
+    attributes: BTreeMap<String, Arc<Postings>>,
+    /// By node of the category graph: the number of its value; none if no variant is in it.
+    values_of_nodes: Vec<Option<u32>>,
 }
 
 impl RankBase {
     /// Sorts by score and turns every attribute into rank order, in parallel.
     pub fn build(catalogue: &Arc<Catalogue>) -> Self {
-        let ordered = in_base_order(catalogue);
-        let rows: Vec<Row> = ordered.iter().map(|(row, _)| *row).collect();
-        let mut ranks = vec![VACANT; catalogue.n_rows() as usize];
-        let mut block_start: Vec<u32> = Vec::with_capacity(rows.len());
-        for (rank, (row, score)) in (0_u32..).zip(&ordered) {
-            ranks[row.0 as usize] = rank;
-            let same = rank
-                .checked_sub(1)
-                .filter(|above| ordered[*above as usize].1 == *score);
-            block_start.push(same.map_or(rank, |above| block_start[above as usize]));
-        }
-        let units = Units::build(catalogue, &rows);
+        let layout = Layout::build(catalogue);
         let names: Vec<&str> = catalogue.schema().iter().map(|(name, _)| name).collect();
         let attributes = names
             .into_par_iter()
             .filter_map(|name| {
                 let column = catalogue.column(name)?;
-                Some((name.to_owned(), Postings::build(column, &rows, &units)))
+                let postings = Postings::build(column, &layout);
+                Some((name.to_owned(), Arc::new(postings)))
             })
             .collect();
         Self {
             catalogue: Arc::clone(catalogue),
-            rows,
-            ranks,
-            block_start,
-            units,
+            layout: Arc::new(layout),
             attributes,
+            values_of_nodes: values_of_nodes(catalogue),
         }
     }
 
@@ -93,119 +52,51 @@ impl RankBase {
 
     /// Number of variants alive.
     pub fn n_ranks(&self) -> u32 {
-        u32::try_from(self.rows.len()).expect("a market has less than 2^32 variants")
+        self.layout.n_ranks()
     }
 
     /// Rank of a row; `None` if it is vacant.
     pub fn rank_of(&self, row: Row) -> Option<Rank> {
-        let rank = *self.ranks.get(row.0 as usize)?;
-        (rank != VACANT).then_some(Rank(rank))
+        let unit = self.layout.unit_of_row(row)?;
+        Some(Rank(self.layout.rank_at(unit)))
     }
 
     /// Row at a rank.
     pub fn row_of(&self, rank: Rank) -> Row {
-        self.rows[rank.0 as usize]
+        self.layout.row_at(self.layout.unit_of(rank.0))
+    }
+
+    /// Bytes on the heap, the catalogue's left out.
+    pub fn bytes(&self) -> usize {
+        let attributes = self.attributes.values().map(|own| own.bytes());
+        self.layout.bytes() + attributes.sum::<usize>()
     }
 
     pub(in crate::ranking) fn n(&self) -> usize {
-        self.rows.len()
+        self.layout.n()
+    }
+
+    pub(in crate::ranking) fn value_of_node(&self, node: Node) -> Option<u32> {
+        self.values_of_nodes.get(node.0 as usize).copied().flatten()
     }
 
     pub(in crate::ranking) fn postings(&self, attr: &str) -> Option<&Postings> {
-        self.attributes.get(attr)
+        self.attributes.get(attr).map(Arc::as_ref)
     }
 }
 
-impl Units {
-    fn build(catalogue: &Catalogue, rows: &[Row]) -> Self {
-        let n = rows.len();
-        let owner = |rank: &u32| {
-            let row = rows[*rank as usize];
-            (catalogue.group_of(row).0, catalogue.product_of(row).0)
-        };
-        let mut rank_at: Vec<u32> = (0..).take(n).collect();
-        rank_at.par_sort_unstable_by_key(|rank| (owner(rank), *rank));
-        let mut unit_of = vec![0; n];
-        for (unit, rank) in (0_u32..).zip(&rank_at) {
-            unit_of[*rank as usize] = unit;
-        }
-        let products = Stretches::build(&rank_at, owner);
-        let groups = Stretches::build(&rank_at, |rank| owner(rank).0);
-        Self {
-            rank_at,
-            unit_of,
-            products,
-            groups,
+fn values_of_nodes(catalogue: &Catalogue) -> Vec<Option<u32>> {
+    let graph = catalogue.graph();
+    let mut of_nodes = vec![None; graph.len()];
+    let values = catalogue
+        .column(Attr::CATEGORY)
+        .map_or(&[][..], |column| column.values());
+    for (number, value) in (0..).zip(values) {
+        if let Value::Text(id) = value
+            && let Some(node) = graph.find(id)
+        {
+            of_nodes[node.0 as usize] = Some(number);
         }
     }
-
-    /// Words by rank and by unit of the given ranks.
-    pub(in crate::ranking) fn dense(&self, ranks: impl IntoIterator<Item = u32>) -> Dense {
-        self.dense_of(Words::of(self.unit_of.len(), ranks))
-    }
-
-    /// The same of ranks that are words already.
-    pub(in crate::ranking) fn dense_of(&self, by_rank: Words) -> Dense {
-        let n = self.unit_of.len();
-        let mut by_unit = Words::empty(n);
-        for (word, &bits) in (0_u32..).zip(by_rank.as_slice()) {
-            let mut rest = bits;
-            while rest != 0 {
-                by_unit.insert(self.unit_of[(word * 64 + rest.trailing_zeros()) as usize]);
-                rest &= rest - 1;
-            }
-        }
-        Dense { by_rank, by_unit }
-    }
-
-    /// Unit of a rank.
-    pub(in crate::ranking) fn unit_of(&self, rank: u32) -> u32 {
-        self.unit_of[rank as usize]
-    }
-}
-
-impl Stretches {
-    fn build<K: PartialEq>(rank_at: &[u32], owner: impl Fn(&u32) -> K) -> Self {
-        let n = rank_at.len();
-        let mut of_rank = vec![0; n];
-        let mut starts = Vec::new();
-        let mut ends = Words::empty(n);
-        let mut firsts = Words::empty(n);
-        for (unit, rank) in (0_u32..).zip(rank_at) {
-            let begins = unit == 0 || owner(&rank_at[unit as usize - 1]) != owner(rank);
-            if begins {
-                starts.push(unit);
-            }
-            of_rank[*rank as usize] =
-                u32::try_from(starts.len()).expect("fewer stretches than ranks") - 1;
-        }
-        starts.push(u32::try_from(n).expect("a market has less than 2^32 variants"));
-        for pair in starts.windows(2).filter(|pair| pair[0] < pair[1]) {
-            ends.insert(pair[1] - 1);
-            let own = &rank_at[pair[0] as usize..pair[1] as usize];
-            firsts.insert(own.iter().copied().min().expect("a stretch is not empty"));
-        }
-        Self {
-            of_rank,
-            starts,
-            ends,
-            firsts,
-        }
-    }
-
-    /// Number of stretches.
-    pub(in crate::ranking) fn len(&self) -> u32 {
-        u32::try_from(self.starts.len() - 1).expect("fewer stretches than ranks")
-    }
-
-    /// The stretch that a rank is in.
-    pub(in crate::ranking) fn of(&self, rank: u32) -> u32 {
-        self.of_rank[rank as usize]
-    }
-
-    /// Units of the stretch that a rank is in.
-    pub(in crate::ranking) fn around(&self, rank: u32) -> std::ops::Range<usize> {
-        let stretch = self.of_rank[rank as usize] as usize;
-        self.starts[stretch] as usize..self.starts[stretch + 1] as usize
-    }
+    of_nodes
 }

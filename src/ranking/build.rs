@@ -2,41 +2,49 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-
 use crate::catalogue::Catalogue;
 use crate::catalogue::row::{Row, RowSet};
-use crate::domain::boost::BoostLevel;
 use crate::promotion::restriction::NodeMasks;
-use crate::promotion::slot::{SlotMask, SlotTable};
+use crate::promotion::slot::{SLOTS_MAX, SlotMask, SlotTable};
 use crate::ranking::base::RankBase;
-use crate::ranking::order::{Key, Rank};
-use crate::ranking::words::{BLOCK_RANKS, Words, n_blocks};
+use crate::ranking::classes::Classes;
+use crate::ranking::order::{Effect, Key, Rank};
+use crate::ranking::words::{Bits, n_blocks};
 
 /// A promotion that holds more than one rank in this many is *broad* and gets words of its own.
 const BROAD_FROM_ONE_IN: usize = 16;
 
 /// Ranking's immutable part of one market, valid while the same promotions are active.
 ///
-/// Every rank has a class, and every class the mask of the slots that hold its ranks: a market has
-/// a few thousand distinct masks, so two bytes or four a variant stand for sixteen.
+/// The mask of the slots that hold a variant is found by rank, as streams ask, and by unit, as
+/// siblings are asked.
 #[derive(Debug)]
 pub struct MarketView {
-    base: Arc<RankBase>,
-    table: SlotTable,
-    nodes: NodeMasks,
-    classes: Vec<u32>,
-    masks: Vec<SlotMask>,
+    pub(in crate::ranking) base: Arc<RankBase>,
+    pub(in crate::ranking) table: SlotTable,
+    pub(in crate::ranking) nodes: NodeMasks,
+    pub(in crate::ranking) by_rank: Classes,
+    pub(in crate::ranking) by_unit: Classes,
+    pub(in crate::ranking) levels: Levels,
     /// Slots that hold any rank of a block.
-    pub(in crate::ranking) block_masks: Vec<SlotMask>,
-    /// Words of each broad slot.
-    pub(in crate::ranking) broad: Vec<Option<Words>>,
-    /// All broad slots.
-    pub(in crate::ranking) broad_slots: SlotMask,
+    pub(in crate::ranking) block_any: Vec<SlotMask>,
+    /// Slots that hold every rank of a block.
+    pub(in crate::ranking) block_all: Vec<SlotMask>,
+    /// Ranks of each broad slot.
+    pub(in crate::ranking) broad: Vec<Option<Bits>>,
     /// Per level, by precedence: ranks that a slot which is not broad holds.
-    pub(in crate::ranking) narrow: [Words; 4],
+    pub(in crate::ranking) narrow: [Bits; 4],
+}
+
+/// What the slots of a table do.
+#[derive(Clone, Debug)]
+pub(in crate::ranking) struct Levels {
     /// Per level, by precedence: its slots.
-    pub(in crate::ranking) level_masks: [SlotMask; 4],
+    pub(in crate::ranking) masks: [SlotMask; 4],
+    /// All broad slots.
+    pub(in crate::ranking) broad: SlotMask,
+    /// By slot: its effect; behind the last slot that of none.
+    effects: [Effect; SLOTS_MAX + 1],
 }
 
 impl MarketView {
@@ -51,50 +59,50 @@ impl MarketView {
         sets: &[&RowSet],
     ) -> Self {
         assert_eq!(table.len(), sets.len(), "one set for each slot");
+        let layout = &base.layout;
         let n = base.n();
-        let mut held = vec![SlotMask::EMPTY; n];
-        let mut broad = Vec::with_capacity(sets.len());
-        let mut broad_slots = SlotMask::EMPTY;
-        let mut narrow: [Words; 4] = std::array::from_fn(|_| Words::empty(n));
-        for ((slot, _, level), rows) in table.iter().zip(sets) {
-            let ranks = rows
-                .iter()
-                .filter_map(|row| base.rank_of(row))
-                .map(|rank| rank.0);
+        let mut by_unit = vec![SlotMask::EMPTY; n];
+        for ((slot, ..), rows) in table.iter().zip(sets) {
             let own = SlotMask::of(slot);
-            if n < rows.len() as usize * BROAD_FROM_ONE_IN {
-                let words = Words::of(n, ranks.inspect(|rank| held[*rank as usize] |= own));
-                broad.push(Some(words));
-                broad_slots |= own;
-                continue;
+            for unit in rows.iter().filter_map(|row| layout.unit_of_row(row)) {
+                by_unit[unit as usize] |= own;
             }
-            let level_words = &mut narrow[precedence(level)];
-            for rank in ranks {
-                held[rank as usize] |= own;
-                level_words.insert(rank);
-            }
-            broad.push(None);
         }
-        let block_masks = held
-            .chunks(BLOCK_RANKS)
-            .map(|block| block.iter().fold(SlotMask::EMPTY, |any, mask| any | *mask))
-            .collect::<Vec<_>>();
-        debug_assert_eq!(block_masks.len(), n_blocks(n));
-        let (classes, masks) = classify(&held);
-        let level_masks = table.level_masks();
-        let base = Arc::clone(base);
-        Self {
-            base,
+        let by_rank: Vec<SlotMask> = layout
+            .ranks()
+            .map(|(_, unit)| by_unit[unit as usize])
+            .collect();
+        let (by_rank, by_unit) = (Classes::of(&by_rank), Classes::of(&by_unit));
+        let levels = Levels::new(&table, broad_slots(&table, sets, n));
+        let mut view = Self {
+            base: Arc::clone(base),
             table,
             nodes,
-            classes,
-            masks,
-            block_masks,
-            broad,
-            broad_slots,
-            narrow,
-            level_masks,
+            by_rank,
+            by_unit,
+            levels,
+            block_any: Vec::new(),
+            block_all: Vec::new(),
+            broad: Vec::new(),
+            narrow: std::array::from_fn(|_| Bits::empty(n)),
+        };
+        view.broad = view
+            .table
+            .iter()
+            .zip(sets)
+            .map(|((slot, ..), rows)| {
+                view.levels
+                    .broad
+                    .contains(slot)
+                    .then(|| view.ranks_of(rows))
+            })
+            .collect();
+        for block in 0..n_blocks(n) {
+            view.block_any.push(view.by_rank.any(block));
+            view.block_all.push(view.by_rank.all(block));
+            view.set_narrow(block, view.levels.all());
         }
+        view
     }
 
     /// The goods.
@@ -129,63 +137,94 @@ impl MarketView {
 
     /// Promotions that hold the variant at a rank, applicable or not.
     pub fn slots_of(&self, rank: Rank) -> SlotMask {
-        self.mask_at(rank.0)
+        self.by_rank.at(rank.0)
     }
 
-    pub(in crate::ranking) fn mask_at(&self, rank: u32) -> SlotMask {
-        self.masks[self.classes[rank as usize] as usize]
+    /// Bytes on the heap, those of the base left out and those shared with other views included.
+    pub fn bytes(&self) -> usize {
+        let broad = self.broad.iter().flatten().map(Bits::bytes);
+        let narrow = self.narrow.iter().map(Bits::bytes);
+        let blocks = (self.block_any.len() + self.block_all.len()) * size_of::<SlotMask>();
+        self.by_rank.bytes() + self.by_unit.bytes() + blocks + broad.chain(narrow).sum::<usize>()
     }
 
     /// Effective level of a rank under the applicable slots.
-    pub(in crate::ranking) fn level_at(&self, rank: u32, mask: SlotMask) -> Option<BoostLevel> {
-        self.level_of(self.mask_at(rank) & mask)
+    #[inline]
+    pub(in crate::ranking) fn effect_at(&self, rank: u32, mask: SlotMask) -> Effect {
+        self.levels.effect(self.by_rank.at(rank) & mask)
     }
 
-    /// Level of the strongest of some slots: the first level whose slots are among them.
-    pub(in crate::ranking) fn level_of(&self, met: SlotMask) -> Option<BoostLevel> {
-        if met.is_empty() {
-            return None;
-        }
-        let of = |place: &usize| !(self.level_masks[*place] & met).is_empty();
-        (0..4)
-            .find(of)
-            .map(|place| BoostLevel::BY_PRECEDENCE[place])
+    /// Effective level of a unit under the applicable slots.
+    #[inline]
+    pub(in crate::ranking) fn effect_of_unit(&self, unit: u32, mask: SlotMask) -> Effect {
+        self.levels.effect(self.by_unit.at(unit) & mask)
     }
 
-    /// Place of a rank under the applicable slots.
-    pub(in crate::ranking) fn key_at(&self, rank: u32, mask: SlotMask) -> Key {
-        Key::of(rank, self.level_at(rank, mask), &self.base.block_start)
+    /// Place of a unit under the applicable slots.
+    #[inline]
+    pub(in crate::ranking) fn key_of_unit(&self, unit: u32, mask: SlotMask) -> Key {
+        let effect = self.effect_of_unit(unit, mask);
+        let layout = &self.base.layout;
+        Key::of(layout.rank_at(unit), effect, &layout.block_start)
     }
-}
 
-/// Place of a level in [`BoostLevel::BY_PRECEDENCE`].
-pub(in crate::ranking) fn precedence(level: BoostLevel) -> usize {
-    match level {
-        BoostLevel::Demoted => 0,
-        BoostLevel::High => 1,
-        BoostLevel::Medium => 2,
-        BoostLevel::Low => 3,
+    pub(in crate::ranking) fn ranks_of(&self, rows: &RowSet) -> Bits {
+        let layout = &self.base.layout;
+        let units = rows.iter().filter_map(|row| layout.unit_of_row(row));
+        Bits::of(layout.n(), units.map(|unit| layout.rank_at(unit)))
     }
-}
 
-/// Numbers the distinct masks in order of first appearance.
-fn classify(held: &[SlotMask]) -> (Vec<u32>, Vec<SlotMask>) {
-    let mut numbers: HashMap<SlotMask, u32> = HashMap::new();
-    let mut masks = Vec::new();
-    let mut last: Option<(SlotMask, u32)> = None;
-    let classes = held
-        .iter()
-        .map(|mask| match last {
-            Some((same, number)) if same == *mask => number,
-            _ => {
-                let number = *numbers.entry(*mask).or_insert_with(|| {
-                    masks.push(*mask);
-                    u32::try_from(masks.len()).expect("fewer masks than ranks") - 1
-                });
-                last = Some((*mask, number));
-                number
+    /// Gathers the narrow ranks of a block anew, for the levels of some slots.
+    pub(in crate::ranking) fn set_narrow(&mut self, block: usize, touched: SlotMask) {
+        for (level, own) in self.levels.masks.into_iter().enumerate() {
+            if !(own & touched).is_empty() {
+                let slots = own & !self.levels.broad;
+                self.narrow[level].replace(block, &self.by_rank.holders(block, slots));
             }
-        })
-        .collect();
-    (classes, masks)
+        }
+    }
+}
+
+impl Levels {
+    pub(in crate::ranking) fn new(table: &SlotTable, broad: SlotMask) -> Self {
+        let mut effects = [Effect::NONE; SLOTS_MAX + 1];
+        for (slot, _, level) in table.iter() {
+            effects[usize::from(slot.0)] = Effect::from(Some(level));
+        }
+        Self {
+            masks: table.level_masks(),
+            broad,
+            effects,
+        }
+    }
+
+    /// The effect of the strongest of some slots, which is the lowest one.
+    #[inline]
+    pub(in crate::ranking) fn effect(&self, met: SlotMask) -> Effect {
+        self.effects[met.0.trailing_zeros() as usize]
+    }
+
+    /// Slots of one level; none for unboosted ones.
+    pub(in crate::ranking) fn slots(&self, effect: Effect) -> SlotMask {
+        let own = self.masks.get(usize::from(effect.0));
+        own.copied().unwrap_or(SlotMask::EMPTY)
+    }
+
+    /// Slots of all levels stronger than one.
+    pub(in crate::ranking) fn stronger(&self, effect: Effect) -> SlotMask {
+        let masks = self.masks[..usize::from(effect.0)].iter();
+        masks.fold(SlotMask::EMPTY, |all, own| all | *own)
+    }
+
+    /// Slots of every level.
+    pub(in crate::ranking) fn all(&self) -> SlotMask {
+        self.stronger(Effect::NONE)
+    }
+}
+
+/// Slots whose rows are more than one in sixteen of `n`.
+pub(in crate::ranking) fn broad_slots(table: &SlotTable, sets: &[&RowSet], n: usize) -> SlotMask {
+    let slots = table.iter().map(|(slot, ..)| slot).zip(sets);
+    let broad = slots.filter(|(_, rows)| n < rows.len() as usize * BROAD_FROM_ONE_IN);
+    broad.map(|(slot, _)| slot).collect::<SlotMask>()
 }

@@ -25,7 +25,7 @@ pub struct Position {
     pub(in crate::ranking) last: Option<Place>,
 }
 
-const PLACE_BYTES: usize = 4 * SORT_KEYS_MAX + 4 + 1 + 4 + 1 + 4;
+const PLACE_BYTES: usize = 4 * SORT_KEYS_MAX + 4 + 8;
 
 impl Position {
     /// Appends its bytes.
@@ -36,10 +36,7 @@ impl Position {
             bytes.extend_from_slice(&sort.to_le_bytes());
         }
         bytes.extend_from_slice(&place.class.to_le_bytes());
-        bytes.push(place.key.zone);
-        bytes.extend_from_slice(&place.key.place.to_le_bytes());
-        bytes.push(place.key.sub);
-        bytes.extend_from_slice(&place.key.rank.to_le_bytes());
+        bytes.extend_from_slice(&place.key.bits().to_le_bytes());
     }
 
     /// Reads what [`Position::write`] wrote; `None` for anything else.
@@ -58,40 +55,30 @@ impl Position {
 }
 
 fn read_place(bytes: &[u8]) -> Option<Place> {
-    let number = |at: usize| {
-        let part = bytes.get(at..at + 4)?;
-        Some(u32::from_le_bytes(part.try_into().ok()?))
-    };
+    let (numbers, key) = bytes.split_last_chunk::<8>()?;
+    let mut numbers = numbers.chunks_exact(4).map(|part| {
+        let part: [u8; 4] = part.try_into().ok()?;
+        Some(u32::from_le_bytes(part))
+    });
     let mut sort = [0; SORT_KEYS_MAX];
-    for (place, value) in sort.iter_mut().enumerate() {
-        *value = number(4 * place)?;
+    for value in &mut sort {
+        *value = numbers.next()??;
     }
-    let at = 4 * SORT_KEYS_MAX;
-    let key = Key {
-        zone: *bytes.get(at + 4)?,
-        place: number(at + 5)?,
-        sub: *bytes.get(at + 9)?,
-        rank: number(at + 10)?,
-    };
     Some(Place {
         sort,
-        class: number(at)?,
-        key,
+        class: numbers.next()??,
+        key: Key::from_bits(u64::from_le_bytes(*key)),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ranking::order::Effect;
 
     #[test]
     fn positions_read_what_they_write() {
-        let key = Key {
-            zone: 1,
-            place: 70_000,
-            sub: 2,
-            rank: 123_456,
-        };
+        let key = Key::of(123_456, Effect::HIGH, &[]);
         for last in [
             None,
             Some(Place {

@@ -2,8 +2,8 @@
 
 use crate::domain::boost::BoostLevel;
 use crate::promotion::slot::{Slot, SlotMask};
-use crate::ranking::build::{MarketView, precedence};
-use crate::ranking::order::{Rank, boosted_position, landing};
+use crate::ranking::build::MarketView;
+use crate::ranking::order::{Effect, Rank, boosted_position, landing};
 
 /// Why a promotion that holds a variant does not move it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,14 +45,12 @@ pub fn explain(
 ) -> Explanation {
     let held = view.slots_of(rank);
     let applicable = held & allowed & !withheld;
-    let level = view.level_of(applicable);
-    let block_start = &view.base().block_start;
+    let level = view.levels.effect(applicable).level();
+    let block_start = &view.base.layout.block_start;
     let higher_scored = block_start[rank.0 as usize];
     let boost = level.filter(|level| *level != BoostLevel::Demoted);
     let keep = |level| boosted_position(higher_scored, level).map(|keep| keep.0);
-    let because = level.map_or(SlotMask::EMPTY, |level| {
-        applicable & view.level_masks[precedence(level)]
-    });
+    let because = applicable & view.levels.slots(Effect::from(level));
     let not_used = (held & !because).iter().map(|slot| {
         let reason = match level {
             _ if !allowed.contains(slot) => Reason::Category,

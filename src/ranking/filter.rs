@@ -1,507 +1,363 @@
-//! Clauses of a request over postings.
-//!
-//! A clause is asked in three ways, and all give the same set: one rank at a time, a block of 4,096
-//! ranks at a time, or, if it is short, as an ascending list. Blocks come in rank order for the
-//! lazy merge, and in product-major order for counting products.
+//! Everything a variant must meet to be in a result.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::domain::time::Today;
-use crate::domain::value::Value;
-use crate::predicate::matcher::Matcher;
-use crate::predicate::rule::{Attr, Op, Rule};
+use crate::predicate::rule::{Attr, Rule};
 use crate::ranking::base::RankBase;
-use crate::ranking::posting::{Dense, Forward, Holders, Postings};
+use crate::ranking::clause::{Clause, Test};
+use crate::ranking::posting::{Dense, Forward, Holders, List};
+use crate::ranking::query::GroupBy;
 use crate::ranking::words::{
-    BLOCK_RANKS, BLOCK_WORDS, Block, and_into, and_not_into, full_block, or_into,
+    BLOCK_BITS, BLOCK_WORDS, Bits, Block, and_into, and_not_into, bits_of, first_of, full_block,
+    is_empty, or_into,
 };
 
-/// Values of one clause above which its ranks are put into words of their own.
-const VALUES_MERGED_MAX: usize = 64;
+/// Set bits of a block below which a range asks each variant instead of comparing all.
+const ASKED_ONE_BY_ONE_MAX: u32 = 512;
 
-/// Everything a rank must meet to be in the result.
+/// Clauses that must all be true of the same variant.
+#[derive(Debug)]
 pub(super) struct Filter<'a> {
     base: &'a RankBase,
-    pub(super) clauses: Vec<Clause<'a>>,
+    /// Those that keep few first.
+    clauses: Vec<Clause<'a>>,
+    /// Clauses that must be true as well.
+    outer: Option<&'a Filter<'a>>,
+    /// Attribute whose clauses of the request do not count.
+    but: Option<&'a Attr>,
 }
 
-/// One condition.
-pub(super) struct Clause<'a> {
-    /// The attribute asked, if it came from the request's filter.
-    pub(super) attr: Option<&'a Attr>,
-    /// Whether variants of one product may differ in it.
-    pub(super) varies: bool,
-    /// Products and groups of the result if this were the only clause, where they are known.
-    pub(super) n_holders: Option<(u32, u32)>,
-    negated: bool,
-    /// Ranks inside, before negation; an upper bound.
-    size: usize,
-    test: Test<'a>,
-}
-
-enum Test<'a> {
-    /// In one of these.
-    Any {
-        dense: Vec<&'a Dense>,
-        lists: Vec<&'a [u32]>,
-    },
-    /// Ascending ranks.
-    List(Cow<'a, [u32]>),
-    /// The rank's only value lies in the range.
-    Range {
-        forward: &'a Forward,
-        values: Range<u32>,
-    },
-    /// Words made for this request.
-    Own(Dense),
-}
-
-/// A filter asked in product-major order: its short lists are looked up once.
-pub(super) struct UnitFilter<'f, 'a> {
-    filter: &'f Filter<'a>,
-    /// Per clause, the units of its short lists, ascending.
-    lists: Vec<Vec<u32>>,
-}
-
-impl UnitFilter<'_, '_> {
-    /// The units of a block that meet every clause but those on `but`.
-    pub(super) fn block(&self, block: usize, but: Option<&Attr>) -> Block {
-        let mut words = full_block(block, self.filter.base.n());
-        for (clause, units) in self.filter.clauses.iter().zip(&self.lists) {
-            if but.is_none() || clause.attr != but {
-                clause.keep_units(units, block, &mut words);
-            }
-        }
-        words
-    }
+/// In which order a filter's blocks are walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// Of ranks; clauses that are residue are left to [`Filter::residue`].
+    Rank,
+    /// Of units.
+    Unit,
 }
 
 impl<'a> Filter<'a> {
     /// The clauses of a request's filter.
     pub(super) fn new(base: &'a RankBase, rules: &'a [Rule], today: &Today) -> Self {
-        let clauses = rules
-            .iter()
-            .map(|rule| Clause::of_rule(base, rule, today))
-            .collect();
-        Self { base, clauses }
+        let clauses = rules.iter().map(|rule| Clause::of_rule(base, rule, today));
+        let mut filter = Self {
+            base,
+            clauses: clauses.collect(),
+            outer: None,
+            but: None,
+        };
+        filter.sort();
+        filter
     }
 
-    /// Adds a condition on a value that a posting holds; `None` for a value nobody has.
-    pub(super) fn restrict_to_value(&mut self, attr: &str, value: &Value) {
-        let column = self.base.catalogue().column(attr);
-        let found = column.and_then(|column| column.find(value));
-        let postings = self.base.postings(attr);
-        let clause = match found.zip(postings) {
-            Some((id, postings)) => Clause::of_values(self.base, postings, id.0..id.0 + 1),
-            None => Clause::of_list(Cow::Borrowed(&[])),
-        };
+    /// Adds a condition.
+    pub(super) fn restrict(&mut self, clause: Clause<'a>) {
         self.clauses.push(clause);
+        self.sort();
     }
 
-    /// Adds a condition on ascending ranks.
-    pub(super) fn restrict_to_list(&mut self, ranks: Cow<'a, [u32]>) {
-        let clause = if self.base.n() <= ranks.len() * 64 {
-            let size = ranks.len();
-            let own = self.base.units.dense(ranks.iter().copied());
-            Clause {
-                size,
-                test: Test::Own(own),
-                ..Clause::of_list(Cow::Borrowed(&[]))
-            }
-        } else {
-            Clause::of_list(ranks)
-        };
-        self.clauses.push(clause);
+    /// A filter of one clause more.
+    pub(super) fn within(outer: &'a Filter<'a>, clause: Clause<'a>) -> Self {
+        Self {
+            base: outer.base,
+            clauses: vec![clause],
+            outer: Some(outer),
+            but: None,
+        }
+    }
+
+    /// The filter without its request's clauses on one attribute.
+    pub(super) fn but(outer: &'a Filter<'a>, attr: &'a Attr) -> Self {
+        Self {
+            base: outer.base,
+            clauses: Vec::new(),
+            outer: Some(outer),
+            but: Some(attr),
+        }
+    }
+
+    /// Those that keep few first, those that are decided one by one last.
+    fn sort(&mut self) {
+        let n = self.base.n();
+        self.clauses.sort_by_key(|clause| {
+            let by_words = !matches!(clause.test, Test::Range { .. });
+            (!by_words, clause.negated, clause.size_max(n))
+        });
+    }
+
+    pub(super) fn base(&self) -> &'a RankBase {
+        self.base
+    }
+
+    /// The clauses that count.
+    pub(super) fn clauses(&self) -> impl Iterator<Item = &Clause<'a>> {
+        let but = self.but;
+        let outer = self.outer.into_iter().flat_map(|outer| outer.flattened());
+        let all = self.clauses.iter().chain(outer);
+        all.filter(move |clause| but.is_none() || clause.attr != but)
+    }
+
+    /// Own and outer clauses; no filter lies deeper than sort keys do.
+    fn flattened(&self) -> Box<dyn Iterator<Item = &Clause<'a>> + '_> {
+        Box::new(self.clauses())
     }
 
     /// Whether nothing is asked.
     pub(super) fn is_everything(&self) -> bool {
-        self.clauses.is_empty()
+        self.clauses().next().is_none()
     }
 
-    /// Whether a rank meets every clause.
-    pub(super) fn contains(&self, rank: u32) -> bool {
-        self.clauses.iter().all(|clause| clause.contains(rank))
+    /// Whether a clause of the request asks about `attr`.
+    pub(super) fn asks(&self, attr: &Attr) -> bool {
+        self.clauses().any(|clause| clause.attr == Some(attr))
     }
 
-    /// Whether a rank meets every clause but those on `attr`.
-    pub(super) fn contains_but(&self, rank: u32, attr: &Attr) -> bool {
-        let mut asked = self
-            .clauses
-            .iter()
-            .filter(|clause| clause.attr != Some(attr));
-        asked.all(|clause| clause.contains(rank))
+    /// Whether the result lies in a list that was gathered for this request.
+    pub(super) fn is_listed(&self) -> bool {
+        self.clauses()
+            .any(|clause| !clause.negated && matches!(clause.test, Test::Units(_)))
     }
 
-    /// The ranks of a block that meet every clause but those on `but`.
-    pub(super) fn block(&self, block: usize, but: Option<&Attr>) -> Block {
-        let mut words = full_block(block, self.base.n());
-        for clause in &self.clauses {
-            if but.is_none() || clause.attr != but {
-                clause.keep_ranks(block, &mut words);
-            }
-        }
-        words
-    }
-
-    /// The same filter for product-major order.
-    pub(super) fn by_unit(&self) -> UnitFilter<'_, 'a> {
-        let units = |clause: &Clause<'_>| {
-            let mut units: Vec<u32> = clause
-                .listed()
-                .map(|rank| self.base.units.unit_of(rank))
-                .collect();
-            units.sort_unstable();
-            units
-        };
-        UnitFilter {
-            filter: self,
-            lists: self.clauses.iter().map(units).collect(),
-        }
-    }
-
-    /// The shortest list that holds every rank of the result, if there is one.
-    pub(super) fn shortest_list(&self, but: Option<&Attr>) -> Option<Cow<'_, [u32]>> {
-        let asked = self
-            .clauses
-            .iter()
-            .filter(|clause| but.is_none() || clause.attr != but);
-        let shortest = asked
-            .filter(|clause| clause.is_short())
-            .min_by_key(|clause| clause.size)?;
-        shortest.list()
-    }
-
-    /// Ranks expected in the result, were the clauses independent of each other.
-    pub(super) fn estimate(&self) -> usize {
-        let n = self.base.n();
-        let share = |left: usize, clause: &Clause<'_>| left * clause.expected(n) / n.max(1);
-        self.clauses.iter().fold(n, share)
-    }
-}
-
-impl<'a> Clause<'a> {
-    fn of_rule(base: &'a RankBase, rule: &'a Rule, today: &Today) -> Self {
-        let attr = rule.attr.as_str();
-        let mut clause = match (base.postings(attr), base.catalogue().column(attr)) {
-            (Some(postings), Some(column)) => match &rule.matcher {
-                Matcher::In(values) => {
-                    let found = values
-                        .as_slice()
-                        .iter()
-                        .filter_map(|value| column.find(value));
-                    let ids: Vec<u32> = found.map(|id| id.0).collect();
-                    Self::of_ids(base, postings, &ids)
-                }
-                Matcher::Range { min, max } => {
-                    let values = column.range(min.as_ref(), max.as_ref());
-                    Self::of_values(base, postings, values)
-                }
-                Matcher::Prefix(prefix) => Self::of_values(base, postings, column.prefix(prefix)),
-                Matcher::AgeDays { .. } => {
-                    let fits = |value: &Value| rule.matcher.fits(value.as_ref(), today);
-                    Self::of_values(base, postings, stretch(column.values(), fits))
-                }
-                Matcher::Exists(wanted) => Self::of_presence(base, postings, *wanted),
-            },
-            _ => Self::of_absent(base, &rule.matcher),
-        };
-        clause.attr = Some(&rule.attr);
-        if rule.op == Op::Exclude {
-            clause.negated = !clause.negated;
-            clause.n_holders = None;
-        }
-        clause
-    }
-
-    /// Ranks that hold any of the values.
-    fn of_ids(base: &'a RankBase, postings: &'a Postings, ids: &[u32]) -> Self {
-        match *ids {
-            [only] => Self::of_values(base, postings, only..only + 1),
-            _ if ids.len() <= VALUES_MERGED_MAX => {
-                Self::of_holders(postings, ids.iter().map(|id| postings.holders(*id)))
-            }
-            _ => {
-                let lists = ids.iter().map(|id| postings.list(*id));
-                Self::of_members(base, postings, lists)
-            }
-        }
-    }
-
-    /// Ranks that hold any value of a range.
-    fn of_values(base: &'a RankBase, postings: &'a Postings, values: Range<u32>) -> Self {
-        let known = 0..postings.n_values();
-        let values = values.start.min(known.end)..values.end.min(known.end);
-        let n_values = values.len();
-        if n_values == 1 {
-            let mut clause = Self::of_holders(postings, [postings.holders(values.start)]);
-            clause.n_holders = Some(postings.n_holders[values.start as usize]);
-            return clause;
-        }
-        if n_values <= VALUES_MERGED_MAX.min(8) {
-            return Self::of_holders(postings, values.map(|value| postings.holders(value)));
-        }
-        let size = postings.lists(values.clone()).len();
-        match &postings.forward {
-            Some(forward) if base.n() < size * 256 => Self {
-                attr: None,
-                varies: postings.varies,
-                n_holders: None,
-                negated: false,
-                size,
-                test: Test::Range { forward, values },
-            },
-            _ => Self::of_members(base, postings, [postings.lists(values)]),
-        }
-    }
-
-    fn of_presence(base: &RankBase, postings: &'a Postings, wanted: bool) -> Self {
-        let test = Test::Any {
-            dense: vec![&postings.present],
-            lists: Vec::new(),
-        };
-        let size = postings.present.by_rank.count() as usize;
-        let varies = postings.varies || size < base.n();
-        Self {
-            attr: None,
-            varies,
-            n_holders: None,
-            negated: !wanted,
-            size,
-            test,
-        }
-    }
-
-    /// An attribute that the market lacks: every value is missing.
-    fn of_absent(base: &RankBase, matcher: &Matcher) -> Self {
-        let mut clause = Self::of_list(Cow::Borrowed(&[]));
-        clause.negated = *matcher == Matcher::Exists(false);
-        clause.varies = base.n() == 0;
-        clause
-    }
-
-    fn of_holders(postings: &Postings, holders: impl IntoIterator<Item = Holders<'a>>) -> Self {
-        let (mut dense, mut lists, mut size) = (Vec::new(), Vec::new(), 0);
-        for holder in holders {
-            match holder {
-                Holders::Dense(words) => {
-                    size += words.by_rank.count() as usize;
-                    dense.push(words);
-                }
-                Holders::List(list) => {
-                    size += list.len();
-                    lists.push(list);
-                }
-            }
-        }
-        let varies = postings.varies;
-        let test = match (&dense[..], &lists[..]) {
-            ([], [only]) => Test::List(Cow::Borrowed(only)),
-            ([], []) => Test::List(Cow::Borrowed(&[])),
-            ([], _) => Test::List(Cow::Owned(merged(&lists))),
-            _ => Test::Any { dense, lists },
-        };
-        Self {
-            attr: None,
-            varies,
-            n_holders: None,
-            negated: false,
-            size,
-            test,
-        }
-    }
-
-    /// Words or a list made of many values' ranks.
-    fn of_members<'l>(
-        base: &RankBase,
-        postings: &Postings,
-        lists: impl IntoIterator<Item = &'l [u32]>,
-    ) -> Self {
-        let lists: Vec<&[u32]> = lists.into_iter().collect();
-        let size: usize = lists.iter().map(|list| list.len()).sum();
-        let test = if size * 64 < base.n() {
-            Test::List(Cow::Owned(merged(&lists)))
-        } else {
-            Test::Own(
-                base.units
-                    .dense(lists.iter().flat_map(|list| list.iter().copied())),
-            )
-        };
-        Self {
-            attr: None,
-            varies: postings.varies,
-            n_holders: None,
-            negated: false,
-            size,
-            test,
-        }
-    }
-
-    fn of_list(ranks: Cow<'a, [u32]>) -> Self {
-        let size = ranks.len();
-        let test = Test::List(ranks);
-        Self {
-            attr: None,
-            varies: true,
-            n_holders: None,
-            negated: false,
-            size,
-            test,
-        }
-    }
-
-    fn contains(&self, rank: u32) -> bool {
-        let inside = match &self.test {
-            Test::Any { dense, lists } => {
-                dense.iter().any(|words| words.by_rank.contains(rank))
-                    || lists.iter().any(|list| list.binary_search(&rank).is_ok())
-            }
-            Test::List(list) => list.binary_search(&rank).is_ok(),
-            Test::Range { forward, values } => values.contains(&forward.by_rank[rank as usize]),
-            Test::Own(words) => words.by_rank.contains(rank),
-        };
-        inside != self.negated
-    }
-
-    /// Keeps of a block of ranks what meets the clause.
-    fn keep_ranks(&self, block: usize, words: &mut Block) {
-        match &self.test {
-            Test::Any { dense, lists } => {
-                if let ([only], []) = (&dense[..], &lists[..]) {
-                    apply(words, only.by_rank.block(block), self.negated);
-                    return;
-                }
-                let mut any = [0; BLOCK_WORDS];
-                for own in dense {
-                    or_into(&mut any, own.by_rank.block(block));
-                }
-                for list in lists {
-                    set_listed(list, block, &mut any);
-                }
-                apply(words, &any, self.negated);
-            }
-            Test::List(list) => {
-                let mut any = [0; BLOCK_WORDS];
-                set_listed(list, block, &mut any);
-                apply(words, &any, self.negated);
-            }
-            Test::Range { forward, values } => {
-                apply(
-                    words,
-                    &range_block(&forward.by_rank, values, block),
-                    self.negated,
-                );
-            }
-            Test::Own(own) => apply(words, own.by_rank.block(block), self.negated),
-        }
-    }
-
-    /// Keeps of a block of units what meets the clause; `units` are those of its short lists.
-    fn keep_units(&self, units: &[u32], block: usize, words: &mut Block) {
-        match &self.test {
-            Test::Any { dense, .. } => {
-                let mut any = [0; BLOCK_WORDS];
-                for own in dense {
-                    or_into(&mut any, own.by_unit.block(block));
-                }
-                set_listed(units, block, &mut any);
-                apply(words, &any, self.negated);
-            }
-            Test::List(_) => {
-                let mut any = [0; BLOCK_WORDS];
-                set_listed(units, block, &mut any);
-                apply(words, &any, self.negated);
-            }
-            Test::Range { forward, values } => {
-                apply(
-                    words,
-                    &range_block(&forward.by_unit, values, block),
-                    self.negated,
-                );
-            }
-            Test::Own(own) => apply(words, own.by_unit.block(block), self.negated),
-        }
-    }
-
-    /// Ranks of its short lists, in no order.
-    fn listed(&self) -> impl Iterator<Item = u32> + '_ {
-        let (list, lists) = match &self.test {
-            Test::List(list) => (&list[..], &[][..]),
-            Test::Any { lists, .. } => (&[][..], &lists[..]),
-            Test::Range { .. } | Test::Own(_) => (&[][..], &[][..]),
-        };
-        let lists: &[&[u32]] = lists;
-        list.iter().chain(lists.iter().copied().flatten()).copied()
-    }
-
-    /// Whether every rank of the result is in a short list of its own.
-    fn is_short(&self) -> bool {
-        !self.negated && matches!(self.test, Test::List(_))
-    }
-
-    fn list(&self) -> Option<Cow<'_, [u32]>> {
-        match &self.test {
-            Test::List(list) => Some(Cow::Borrowed(list)),
+    /// Places of the result, if they are known beforehand.
+    pub(super) fn known(&self, group_by: GroupBy) -> Option<u32> {
+        let layout = &self.base.layout;
+        let mut clauses = self.clauses();
+        match (clauses.next(), clauses.next()) {
+            (None, _) => Some(match group_by {
+                GroupBy::Variant => layout.n_ranks(),
+                GroupBy::Product => layout.products.len(),
+                GroupBy::ProductGroup => layout.groups.len(),
+            }),
+            (Some(only), None) => only.known(group_by),
             _ => None,
         }
     }
 
-    fn expected(&self, n: usize) -> usize {
-        let inside = self.size.min(n);
-        if self.negated { n - inside } else { inside }
+    /// Numbers of the values that clauses on a range of an attribute's values leave.
+    pub(super) fn left_of(&self, forward: &Forward, all: Range<u32>) -> Range<u32> {
+        self.clauses().fold(all, |left, clause| match &clause.test {
+            Test::Range {
+                forward: own,
+                values,
+            } if std::ptr::eq(*own, forward) && !clause.negated => {
+                left.start.max(values.start)..left.end.min(values.end)
+            }
+            _ => left,
+        })
+    }
+
+    /// Whether a unit meets every clause.
+    pub(super) fn contains(&self, unit: u32) -> bool {
+        self.clauses().all(|clause| clause.contains(unit))
+    }
+
+    /// Whether some clauses are left to [`Filter::residue`].
+    pub(super) fn has_residue(&self) -> bool {
+        self.clauses().any(Clause::is_residue)
+    }
+
+    /// Whether a unit whose rank a walk by rank gave meets the clauses that the walk left out.
+    pub(super) fn residue(&self, unit: u32) -> bool {
+        let mut left = self.clauses().filter(|clause| clause.is_residue());
+        left.all(|clause| clause.contains(unit))
     }
 }
 
-fn apply(words: &mut Block, own: &[u64], negated: bool) {
-    if negated {
-        and_not_into(words, own);
-    } else {
-        and_into(words, own);
-    }
+/// A filter's blocks, asked for in ascending order.
+#[derive(Debug)]
+pub(super) struct Walk<'f, 'a> {
+    filter: &'f Filter<'a>,
+    by: By,
+    /// How far each list was read, clause by clause.
+    read: Vec<usize>,
 }
 
-/// Sets the members of an ascending list that lie in a block.
-fn set_listed(list: &[u32], block: usize, any: &mut Block) {
-    let first = u32::try_from(block * BLOCK_RANKS).expect("a market has less than 2^32 variants");
-    let last = first.saturating_add(u32::try_from(BLOCK_RANKS).expect("4,096") - 1);
-    let from = list.partition_point(|member| *member < first);
-    for member in list[from..].iter().take_while(|member| **member <= last) {
-        any[(member - first) as usize / 64] |= 1 << (member % 64);
-    }
-}
-
-/// Which of a block's values lie in a range; a loop that compiles to vector comparisons.
-fn range_block(column: &[u32], values: &Range<u32>, block: usize) -> Block {
-    let mut words = [0; BLOCK_WORDS];
-    let from = block * BLOCK_RANKS;
-    let own = &column[from.min(column.len())..column.len().min(from + BLOCK_RANKS)];
-    let span = values.end - values.start;
-    for (word, part) in words.iter_mut().zip(own.chunks(64)) {
-        let mut bits = 0_u64;
-        for (bit, value) in part.iter().enumerate() {
-            bits |= u64::from(value.wrapping_sub(values.start) < span) << bit;
+impl<'f, 'a> Walk<'f, 'a> {
+    pub(super) fn new(filter: &'f Filter<'a>, by: By) -> Self {
+        let n_lists = |clause: &Clause<'_>| match &clause.test {
+            Test::Any(parts) => parts.len(),
+            _ => 1,
+        };
+        Self {
+            filter,
+            by,
+            read: vec![0; filter.clauses().map(n_lists).sum()],
         }
-        *word = bits;
     }
-    words
+
+    /// Puts those of a block that meet the clauses into `words`; whether there are any.
+    pub(super) fn block(&mut self, block: usize, words: &mut Block) -> bool {
+        let mut out = Output {
+            words,
+            block,
+            n: self.filter.base.n(),
+            begun: false,
+        };
+        let mut read = &mut self.read[..];
+        for clause in self.filter.clauses() {
+            let negated = clause.negated;
+            let alive = match &clause.test {
+                Test::Any(parts) => {
+                    let (own, rest) = read.split_at_mut(parts.len());
+                    read = rest;
+                    if let [Holders::Dense(only)] = &parts[..] {
+                        out.apply(self.by.of(only).block(block), negated)
+                    } else {
+                        let any = union(parts, self.by, block, own);
+                        out.apply(any.as_ref(), negated)
+                    }
+                }
+                Test::Words(own) => {
+                    read = &mut read[1..];
+                    out.apply(self.by.of(own).block(block), negated)
+                }
+                Test::Units(units) => {
+                    let (own, rest) = read.split_at_mut(1);
+                    read = rest;
+                    if self.by == By::Rank {
+                        continue;
+                    }
+                    let mut any = [0; BLOCK_WORDS];
+                    let found = set_listed(units, block, &mut own[0], &mut any);
+                    out.apply(found.then_some(&any), negated)
+                }
+                Test::Range { forward, values } => {
+                    read = &mut read[1..];
+                    if self.by == By::Rank {
+                        continue;
+                    }
+                    let codes = &forward.by_unit;
+                    let keeps = |unit| values.contains(&codes.at(unit)) != negated;
+                    out.keep(keeps, || (codes.within(values, block), negated))
+                }
+            };
+            if !alive {
+                return false;
+            }
+        }
+        out.finish()
+    }
 }
 
-/// Members of several ascending lists, ascending, each once.
-fn merged(lists: &[&[u32]]) -> Vec<u32> {
-    let mut all: Vec<u32> = lists.iter().flat_map(|list| list.iter().copied()).collect();
-    all.sort_unstable();
-    all.dedup();
-    all
+impl By {
+    fn of(self, dense: &Dense) -> &Bits {
+        match self {
+            Self::Rank => &dense.by_rank,
+            Self::Unit => &dense.by_unit,
+        }
+    }
+
+    fn list<'a>(self, list: &List<'a>) -> &'a [u32] {
+        match self {
+            Self::Rank => list.ranks,
+            Self::Unit => list.units,
+        }
+    }
 }
 
-/// The one stretch of ascending values that fit.
-fn stretch(values: &[Value], fits: impl Fn(&Value) -> bool) -> Range<u32> {
-    let place = |at: usize| u32::try_from(at).expect("fewer values than memberships");
-    let from = values.iter().position(&fits).unwrap_or(values.len());
-    let len = values[from..]
-        .iter()
-        .take_while(|value| fits(value))
-        .count();
-    place(from)..place(from + len)
+/// Words that clauses narrow one after the other.
+struct Output<'w> {
+    words: &'w mut Block,
+    block: usize,
+    n: usize,
+    begun: bool,
+}
+
+impl Output<'_> {
+    /// Keeps, or drops, what `own` holds; `None` holds nothing. Whether anything may be left.
+    fn apply(&mut self, own: Option<&Block>, negated: bool) -> bool {
+        match (own, negated) {
+            (None, true) => {}
+            (None, false) => return false,
+            (Some(own), false) if !self.begun => {
+                *self.words = *own;
+                self.begun = true;
+            }
+            (Some(own), false) => and_into(self.words, own),
+            (Some(own), true) => {
+                self.begin();
+                and_not_into(self.words, own);
+            }
+        }
+        true
+    }
+
+    /// Keeps those that a test keeps, asked one by one if few are left.
+    fn keep(&mut self, keeps: impl Fn(u32) -> bool, all: impl Fn() -> (Block, bool)) -> bool {
+        self.begin();
+        let n_left: u32 = self.words.iter().map(|word| word.count_ones()).sum();
+        if ASKED_ONE_BY_ONE_MAX < n_left {
+            let (own, negated) = all();
+            return self.apply(Some(&own), negated);
+        }
+        let firsts = (first_of(self.block)..).step_by(64);
+        for (first, word) in firsts.zip(self.words.iter_mut()) {
+            for bit in bits_of(*word) {
+                if !keeps(first + bit) {
+                    *word &= !(1 << bit);
+                }
+            }
+        }
+        0 < n_left
+    }
+
+    fn begin(&mut self) {
+        if !self.begun {
+            *self.words = full_block(self.block, self.n);
+            self.begun = true;
+        }
+    }
+
+    fn finish(mut self) -> bool {
+        self.begin();
+        !is_empty(self.words)
+    }
+}
+
+/// What any of the parts holds of a block; `None` if that is nothing.
+fn union(parts: &[Holders<'_>], by: By, block: usize, read: &mut [usize]) -> Option<Block> {
+    let mut any = [0; BLOCK_WORDS];
+    let mut found = false;
+    for (part, read) in parts.iter().zip(read) {
+        match part {
+            Holders::Dense(dense) => {
+                if let Some(own) = by.of(dense).block(block) {
+                    or_into(&mut any, own);
+                    found = true;
+                }
+            }
+            Holders::List(list) => found |= set_listed(by.list(list), block, read, &mut any),
+        }
+    }
+    found.then_some(any)
+}
+
+/// Sets the members of an ascending list that lie in a block; whether there are any. `read` is
+/// where an earlier block ended.
+fn set_listed(list: &[u32], block: usize, read: &mut usize, any: &mut Block) -> bool {
+    let first = first_of(block);
+    *read = seek(list, *read, first);
+    let from = *read;
+    for member in &list[from..] {
+        let inside = (member - first) as usize;
+        if BLOCK_BITS <= inside {
+            break;
+        }
+        any[inside / 64] |= 1 << (inside % 64);
+        *read += 1;
+    }
+    from < *read
+}
+
+/// Place of the first member not below `least`, which lies at or behind `from`: steps that double,
+/// then halves.
+fn seek(list: &[u32], from: usize, least: u32) -> usize {
+    let (mut low, mut step) = (from, 1);
+    while low + step <= list.len() && list[low + step - 1] < least {
+        low += step;
+        step *= 2;
+    }
+    let high = list.len().min(low + step);
+    low + list[low..high].partition_point(|member| *member < least)
 }

@@ -1,242 +1,239 @@
 //! The lazy plan: one stream of ranks a level, each sorted by place already, merged by key.
 //!
-//! A stream walks the market's blocks upward. It skips a block that none of its slots touches,
-//! takes the words of its level and of the filter, and hands out the ranks whose effective level is
-//! really its own, so that every rank comes out of exactly one stream. Broad promotions of stronger
-//! levels are taken out by words, never rank by rank.
+//! A stream walks the market's blocks upward. It passes over a block that none of its slots
+//! touches, or that a stronger slot holds whole, takes the words of its level and of the filter, and
+//! hands out the ranks whose effective level is really its own, so that every rank comes out of
+//! exactly one stream. Broad promotions of stronger levels are taken out by words, never rank by
+//! rank.
 
-use crate::domain::boost::BoostLevel;
 use crate::promotion::slot::SlotMask;
-use crate::ranking::build::{MarketView, precedence};
-use crate::ranking::filter::Filter;
-use crate::ranking::order::{Key, ZONE_DEMOTED, ZONE_HIGH, ZONE_MIDDLE};
+use crate::ranking::build::MarketView;
+use crate::ranking::filter::{By, Filter, Walk};
+use crate::ranking::order::{Effect, Key};
 use crate::ranking::words::{
-    BLOCK_RANKS, BLOCK_WORDS, Block, Words, and_into, and_not_into, is_empty, n_blocks, or_into,
+    BLOCK_WORDS, Block, and_into, and_not_into, first_of, is_empty, or_into,
 };
 
-/// A run of equal sort values: only its ranks, or only those without any value.
-#[derive(Clone, Copy)]
-pub(super) enum Run<'a> {
-    /// Ranks in these words.
-    Inside(&'a Words),
-    /// Ranks outside these words.
-    Outside(&'a Words),
-}
+/// Words of a block, and their bits.
+const WORDS: u32 = 64;
+const BLOCK: u32 = 64 * WORDS;
 
 /// What all streams of a page share.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a> {
-    pub(super) view: &'a MarketView,
-    pub(super) filter: &'a Filter<'a>,
+pub(super) struct Source<'f, 'a> {
+    pub(super) view: &'f MarketView,
+    pub(super) filter: &'f Filter<'a>,
+    /// Applicable slots.
     pub(super) mask: SlotMask,
-    pub(super) run: Option<Run<'a>>,
 }
 
 /// Ranks in order of their keys.
-pub(super) struct Merge<'a> {
-    source: Source<'a>,
-    high: Stream,
-    middle: [Stream; 3],
-    demoted: Stream,
+pub(super) struct Merge<'f, 'a> {
+    source: Source<'f, 'a>,
+    has_residue: bool,
+    /// The key behind which the streams begin.
+    last: Option<Key>,
+    /// Streams and their next keys, by effect. Most pages end before all of them are asked.
+    streams: [Option<Box<Stream<'f, 'a>>>; 5],
+    heads: [Head; 5],
 }
 
-struct Stream {
-    level: Option<BoostLevel>,
-    /// Applicable slots of its level.
-    slots: SlotMask,
-    block: usize,
-    word: usize,
-    words: Block,
-    head: Head,
-}
-
+#[derive(Clone, Copy)]
 enum Head {
     Unknown,
-    Rank(u32),
+    Key(Key),
     End,
 }
 
-impl<'a> Merge<'a> {
+struct Stream<'f, 'a> {
+    effect: Effect,
+    /// Applicable slots of its level.
+    slots: SlotMask,
+    /// Applicable slots of stronger levels.
+    over: SlotMask,
+    walk: Walk<'f, 'a>,
+    /// The block behind the one that `words` belongs to.
+    block: usize,
+    word: u32,
+    words: Block,
+    /// Ranks looked at, one by one.
+    n_looked_at: u32,
+}
+
+impl<'f, 'a> Merge<'f, 'a> {
     /// Streams behind `last`, or from the beginning.
-    pub(super) fn new(source: Source<'a>, last: Option<Key>) -> Self {
-        let stream = |level| Stream::new(&source, level, last);
+    pub(super) fn new(source: Source<'f, 'a>, last: Option<Key>) -> Self {
         Self {
             source,
-            high: stream(Some(BoostLevel::High)),
-            middle: [
-                stream(Some(BoostLevel::Medium)),
-                stream(Some(BoostLevel::Low)),
-                stream(None),
-            ],
-            demoted: stream(Some(BoostLevel::Demoted)),
+            has_residue: source.filter.has_residue(),
+            last,
+            streams: [const { None }; 5],
+            heads: [Head::Unknown; 5],
         }
     }
 
     /// The next key; `None` when the result is exhausted.
     pub(super) fn next(&mut self) -> Option<Key> {
-        if let Some(key) = self.high.take(&self.source) {
-            return Some(key);
-        }
-        let mut best: Option<(Key, usize)> = None;
-        for (place, stream) in self.middle.iter_mut().enumerate() {
-            if let Some(key) = stream.peek(&self.source)
-                && best.is_none_or(|(least, _)| key < least)
-            {
-                best = Some((key, place));
+        let middle = [Effect::MEDIUM, Effect::LOW, Effect::NONE];
+        for zone in [&[Effect::HIGH][..], &middle, &[Effect::DEMOTED]] {
+            let mut best: Option<(Key, Effect)> = None;
+            for effect in zone {
+                if let Some(key) = self.head(*effect)
+                    && best.is_none_or(|(least, _)| key < least)
+                {
+                    best = Some((key, *effect));
+                }
+            }
+            if let Some((key, effect)) = best {
+                self.heads[usize::from(effect.0)] = Head::Unknown;
+                return Some(key);
             }
         }
-        match best {
-            Some((_, place)) => self.middle[place].take(&self.source),
-            None => self.demoted.take(&self.source),
+        None
+    }
+
+    /// The next key of a stream.
+    fn head(&mut self, effect: Effect) -> Option<Key> {
+        let place = usize::from(effect.0);
+        if let Head::Unknown = self.heads[place] {
+            let stream = &mut self.streams[place];
+            let stream = stream
+                .get_or_insert_with(|| Box::new(Stream::new(&self.source, effect, self.last)));
+            let next = stream.next(&self.source, self.has_residue);
+            self.heads[place] = next.map_or(Head::End, Head::Key);
         }
+        match self.heads[place] {
+            Head::Key(key) => Some(key),
+            Head::Unknown | Head::End => None,
+        }
+    }
+
+    /// Ranks looked at one by one so far.
+    pub(super) fn n_looked_at(&self) -> u32 {
+        let streams = self.streams.iter().flatten();
+        streams.map(|stream| stream.n_looked_at).sum()
     }
 }
 
-impl Stream {
-    fn new(source: &Source<'_>, level: Option<BoostLevel>, last: Option<Key>) -> Self {
-        let slots = level.map_or(SlotMask::EMPTY, |level| {
-            source.view.level_masks[precedence(level)] & source.mask
-        });
+impl<'f, 'a> Stream<'f, 'a> {
+    fn new(source: &Source<'f, 'a>, effect: Effect, last: Option<Key>) -> Self {
+        let levels = &source.view.levels;
+        let slots = levels.slots(effect) & source.mask;
         let mut stream = Self {
-            level,
+            effect,
             slots,
+            over: levels.stronger(effect) & source.mask,
+            walk: Walk::new(source.filter, By::Rank),
             block: 0,
-            word: BLOCK_WORDS,
+            word: WORDS,
             words: [0; BLOCK_WORDS],
-            head: Head::Unknown,
+            n_looked_at: 0,
         };
-        if level.is_some() && slots.is_empty() {
-            stream.head = Head::End;
-            return stream;
-        }
-        match last.map_or(Some(0), |last| stream.first_behind(source, last)) {
+        let is_without = effect != Effect::NONE && slots.is_empty();
+        let first = match last {
+            _ if is_without => None,
+            None => Some(0),
+            Some(last) => stream.first_behind(source, last),
+        };
+        match first {
+            Some(0) => {}
             Some(rank) => stream.start_at(source, rank),
-            None => stream.head = Head::End,
+            None => stream.block = usize::MAX,
         }
         stream
     }
 
     /// First rank whose key in this stream lies behind `last`; `None` if none does.
-    fn first_behind(&self, source: &Source<'_>, last: Key) -> Option<u32> {
-        let zone = match self.level {
-            Some(BoostLevel::High) => ZONE_HIGH,
-            Some(BoostLevel::Demoted) => ZONE_DEMOTED,
-            _ => ZONE_MIDDLE,
-        };
-        if zone != last.zone {
-            return (last.zone < zone).then_some(0);
-        }
-        let block_start = &source.view.base().block_start;
-        let is_served = |rank: u32| Key::of(rank, self.level, block_start) <= last;
-        let (mut low, mut high) = (0, source.view.base().n_ranks());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if is_served(middle) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        Some(low)
+    fn first_behind(&self, source: &Source<'_, '_>, last: Key) -> Option<u32> {
+        let layout = &source.view.base.layout;
+        let first = last.next().first_rank(self.effect, &layout.block_start);
+        (first < layout.n_ranks()).then_some(first)
     }
 
     /// Places the stream so that `rank` is the first it may hand out.
-    fn start_at(&mut self, source: &Source<'_>, rank: u32) {
-        let (block, inside) = (rank as usize / BLOCK_RANKS, rank as usize % BLOCK_RANKS);
-        self.block = block;
-        if inside == 0 || n_blocks(source.view.base().n()) <= block {
-            return;
+    fn start_at(&mut self, source: &Source<'_, '_>, rank: u32) {
+        self.block = (rank / BLOCK) as usize;
+        if self.is_dull(source) || !self.fill(source) {
+            self.words = [0; BLOCK_WORDS];
         }
-        self.fill(source);
         self.block += 1;
-        self.word = inside / 64;
-        self.words[..self.word].fill(0);
-        self.words[self.word] &= u64::MAX << (inside % 64);
+        self.word = rank % BLOCK / 64;
+        self.words[self.word as usize] &= u64::MAX << (rank % 64);
     }
 
-    fn peek(&mut self, source: &Source<'_>) -> Option<Key> {
-        if matches!(self.head, Head::Unknown) {
-            self.head = self.advance(source).map_or(Head::End, Head::Rank);
-        }
-        match self.head {
-            Head::Rank(rank) => Some(Key::of(rank, self.level, &source.view.base().block_start)),
-            Head::Unknown | Head::End => None,
-        }
-    }
-
-    fn take(&mut self, source: &Source<'_>) -> Option<Key> {
-        let key = self.peek(source)?;
-        self.head = Head::Unknown;
-        Some(key)
-    }
-
-    /// The next rank of this stream's own level.
-    fn advance(&mut self, source: &Source<'_>) -> Option<u32> {
+    /// The next rank of this stream's own level, as a key.
+    fn next(&mut self, source: &Source<'_, '_>, has_residue: bool) -> Option<Key> {
+        let layout = &source.view.base.layout;
         loop {
-            while self.word < BLOCK_WORDS {
-                let bits = self.words[self.word];
+            while self.word < WORDS {
+                let bits = self.words[self.word as usize];
                 if bits == 0 {
                     self.word += 1;
                     continue;
                 }
-                self.words[self.word] = bits & (bits - 1);
-                let inside = self.word * 64 + bits.trailing_zeros() as usize;
-                let rank = u32::try_from((self.block - 1) * BLOCK_RANKS + inside)
-                    .expect("a market has less than 2^32 variants");
-                if source.view.level_at(rank, source.mask) == self.level {
-                    return Some(rank);
+                self.words[self.word as usize] = bits & (bits - 1);
+                let first = first_of(self.block - 1) + 64 * self.word;
+                let rank = first + bits.trailing_zeros();
+                self.n_looked_at += 1;
+                if source.view.effect_at(rank, source.mask) == self.effect
+                    && (!has_residue || source.filter.residue(layout.unit_of(rank)))
+                {
+                    return Some(Key::of(rank, self.effect, &layout.block_start));
                 }
             }
-            self.skip(source)?;
-            self.fill(source);
-            self.block += 1;
-            self.word = 0;
-        }
-    }
-
-    /// Goes to the next block that may hold a rank of this level.
-    fn skip(&mut self, source: &Source<'_>) -> Option<()> {
-        let blocks = &source.view.block_masks;
-        if self.level.is_some() {
-            while self.block < blocks.len() && (blocks[self.block] & self.slots).is_empty() {
+            while self.block < source.view.block_any.len() && self.is_dull(source) {
                 self.block += 1;
             }
+            if source.view.block_any.len() <= self.block {
+                return None;
+            }
+            self.word = if self.fill(source) { 0 } else { WORDS };
+            self.block += 1;
         }
-        (self.block < blocks.len()).then_some(())
     }
 
-    /// Words of the current block: the level's, less what stronger broad promotions hold, and the
-    /// filter's.
-    fn fill(&mut self, source: &Source<'_>) {
+    /// Whether no rank of the current block can be of this level.
+    fn is_dull(&self, source: &Source<'_, '_>) -> bool {
+        let (any, all) = (
+            source.view.block_any[self.block],
+            source.view.block_all[self.block],
+        );
+        let untouched = self.effect != Effect::NONE && (any & self.slots).is_empty();
+        untouched || !(all & self.over).is_empty()
+    }
+
+    /// Words of the current block: the filter's, of these the level's, less what stronger broad
+    /// promotions hold. Whether there are any.
+    fn fill(&mut self, source: &Source<'_, '_>) -> bool {
         let (view, block) = (source.view, self.block);
-        self.words = source.filter.block(block, None);
-        match source.run {
-            Some(Run::Inside(words)) => and_into(&mut self.words, words.block(block)),
-            Some(Run::Outside(words)) => and_not_into(&mut self.words, words.block(block)),
-            None => {}
+        if !self.walk.block(block, &mut self.words) {
+            return false;
         }
-        let weaker_than = self.level.map_or(4, precedence);
-        if let Some(level) = self.level {
+        let any = view.block_any[block];
+        if self.effect != Effect::NONE {
+            let slots = self.slots & any;
             let mut own = [0; BLOCK_WORDS];
-            for slot in (self.slots & view.broad_slots).iter() {
-                if let Some(words) = &view.broad[usize::from(slot.0)] {
-                    or_into(&mut own, words.block(block));
-                }
+            for words in broad(view, slots, block) {
+                or_into(&mut own, words);
             }
-            if !(self.slots & !view.broad_slots).is_empty() {
-                or_into(&mut own, view.narrow[precedence(level)].block(block));
+            if !(slots & !view.levels.broad).is_empty() {
+                let narrow = &view.narrow[usize::from(self.effect.0)];
+                or_into(&mut own, narrow.words(block));
             }
             and_into(&mut self.words, &own);
-        }
-        if is_empty(&self.words) {
-            return;
-        }
-        for level_mask in &view.level_masks[..weaker_than] {
-            for slot in (*level_mask & source.mask & view.broad_slots).iter() {
-                if let Some(words) = &view.broad[usize::from(slot.0)] {
-                    and_not_into(&mut self.words, words.block(block));
-                }
+            if is_empty(&self.words) {
+                return false;
             }
         }
+        for words in broad(view, self.over & any, block) {
+            and_not_into(&mut self.words, words);
+        }
+        true
     }
+}
+
+/// A block's words of each broad one of some slots.
+fn broad(view: &MarketView, slots: SlotMask, block: usize) -> impl Iterator<Item = &Block> {
+    let broad = (slots & view.levels.broad).iter();
+    broad.filter_map(move |slot| view.broad[usize::from(slot.0)].as_ref()?.block(block))
 }

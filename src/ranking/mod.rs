@@ -9,7 +9,7 @@
 //! - [`base`]: what follows from the goods alone: ranks, siblings, [`posting`]s in rank order
 //! - [`build`]: one market's [`MarketView`](build::MarketView): the active promotions as a mask
 //!   per variant
-//! - [`query`]: what is asked; [`filter`]: its clauses over postings; [`total`], [`facet`]: counts
+//! - [`query`]: what is asked; [`filter`]: its clauses over postings; [`matching`], [`facet`]: counts
 //! - [`page`]: the answer, by one of three plans that give the same items: [`eager`] from the
 //!   shortest list or by a scan of words, or the lazy [`merge`]
 //! - [`cursor`]: where the next page begins; [`explain`]: why a variant stands where it stands
@@ -22,13 +22,18 @@
 //! about 50 variants; a filtered one one AND of words per 4,096 variants and a few cache misses
 //! for each item. Nothing is allocated that grows with the market.
 
+mod ask;
 pub mod base;
 pub mod build;
+mod classes;
+mod clause;
 pub mod cursor;
 mod eager;
 pub mod explain;
 pub mod facet;
 mod filter;
+mod layout;
+mod matching;
 mod merge;
 pub mod order;
 pub mod page;
@@ -36,7 +41,9 @@ mod posting;
 #[cfg(test)]
 mod promises;
 pub mod query;
-mod total;
+mod seen;
+mod serve;
+mod sort;
 #[cfg(test)]
 mod twin;
 mod words;

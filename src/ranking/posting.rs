@@ -1,174 +1,415 @@
-//! Which ranks have which value: one attribute in rank order.
+//! Which variants have which value: one attribute, by rank and by unit.
+//!
+//! A frequent value has words, a rare one ascending lists; numbers, money and times have the value
+//! of each variant besides, so that a range of many values is one comparison. Texts that hardly two
+//! variants share, such as keys and titles, are *thin*: the catalogue's own lists serve them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::catalogue::column::Column;
-use crate::catalogue::row::Row;
+use crate::catalogue::column::{Column, ValueId};
 use crate::domain::value::ValueType;
-use crate::ranking::base::Units;
-use crate::ranking::words::Words;
+use crate::ranking::layout::Layout;
+use crate::ranking::words::{BLOCK_BITS, Bits, Block, Draft};
 
-/// A value held by one rank in this many, or more, gets dense words; others stay sorted lists.
+/// A value held by one variant in this many, or more, gets words; others stay lists.
 const DENSE_FROM_ONE_IN: usize = 128;
 
-/// `forward` of a rank without a value.
+/// A text attribute with more than one value in this many variants is thin.
+const THIN_FROM_ONE_IN: usize = 8;
+
+/// Values of a page of lists, when it is built.
+const VALUES_PER_PAGE: usize = 256;
+
+/// Number of a value that is missing.
 pub(super) const MISSING: u32 = u32::MAX;
 
-/// One attribute: its values ascending, and for each the ranks that hold it.
-#[derive(Debug)]
+/// One attribute.
+#[derive(Clone, Debug)]
 pub(super) struct Postings {
     /// Whether variants of one product may differ.
     pub(super) varies: bool,
-    /// Where the ranks of each value begin in `ranks`; one more than there are values.
-    offsets: Vec<u32>,
-    /// Ranks by value, ascending in each: also the order of a sort by this attribute.
-    ranks: Vec<u32>,
-    /// Words of values that are frequent enough.
-    dense: Vec<Option<Dense>>,
-    /// Value of each rank, for single-valued numbers, money and times.
+    /// Whether a variant may hold several values.
+    pub(super) multi: bool,
+    /// Variants that hold any value; `None` if all do.
+    pub(super) present: Option<Arc<Dense>>,
+    /// Value of each variant, for single-valued numbers, money and times.
     pub(super) forward: Option<Forward>,
-    /// Ranks that hold any value.
-    pub(super) present: Dense,
-    /// Number of products and of groups that hold each value.
-    pub(super) n_holders: Vec<(u32, u32)>,
+    /// Holders of each value; `None` if the attribute is thin.
+    pub(super) values: Option<Values>,
+    pub(super) n_values: u32,
 }
 
-/// A set of ranks as words, and the same variants in product-major order.
-#[derive(Debug)]
+/// Who holds each value of an attribute.
+#[derive(Clone, Debug)]
+pub(super) struct Values {
+    /// Frequent values, ascending.
+    pub(super) dense: Vec<(u32, Arc<Dense>)>,
+    /// Lists of the others.
+    pub(super) lists: Lists,
+    /// Number of products and of groups that hold each value.
+    pub(super) n_owners: Vec<(u32, u32)>,
+}
+
+/// A set of variants as words.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Dense {
     /// By rank.
-    pub(super) by_rank: Words,
-    /// By unit, where variants of a product stand side by side.
-    pub(super) by_unit: Words,
-}
-
-/// The only value of each rank, and the same by unit.
-#[derive(Debug)]
-pub(super) struct Forward {
-    /// By rank.
-    pub(super) by_rank: Vec<u32>,
+    pub(super) by_rank: Bits,
     /// By unit.
-    pub(super) by_unit: Vec<u32>,
+    pub(super) by_unit: Bits,
 }
 
-/// The ranks that hold one value.
+/// The variants that hold one value.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Holders<'a> {
     /// Frequent.
     Dense(&'a Dense),
-    /// Rare: ascending ranks.
-    List(&'a [u32]),
+    /// Rare.
+    List(List<'a>),
+}
+
+/// The variants of a set, twice.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct List<'a> {
+    /// Ascending ranks.
+    pub(super) ranks: &'a [u32],
+    /// Ascending units.
+    pub(super) units: &'a [u32],
+}
+
+/// Lists by value, in pages of neighbouring values that copies share.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lists {
+    pub(super) pages: Vec<Arc<Page>>,
+    /// First value of each page.
+    pub(super) firsts: Vec<u32>,
+}
+
+/// Lists of neighbouring values.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Page {
+    /// Where each list begins; one more than there are lists.
+    pub(super) starts: Vec<u32>,
+    pub(super) ranks: Vec<u32>,
+    pub(super) units: Vec<u32>,
+}
+
+/// The only value of each variant.
+#[derive(Clone, Debug)]
+pub(super) struct Forward {
+    /// By rank.
+    pub(super) by_rank: Codes,
+    /// By unit.
+    pub(super) by_unit: Codes,
+}
+
+/// Numbers of values in chunks that copies share.
+#[derive(Clone, Debug)]
+pub(super) enum Codes {
+    /// Of an attribute of less than 65,535 values.
+    Narrow(Vec<Arc<[u16]>>),
+    /// Of any other.
+    Wide(Vec<Arc<[u32]>>),
 }
 
 impl Postings {
-    /// Reads a column in rank order.
-    pub(super) fn build(column: &Column, rows: &[Row], units: &Units) -> Self {
-        let n = rows.len();
+    /// Reads a column.
+    pub(super) fn build(column: &Column, layout: &Layout) -> Self {
+        let n = layout.n();
         let n_values = column.values().len();
-        let mut offsets = vec![0_u32; n_values + 1];
-        for row in rows {
-            for id in column.of(*row) {
-                offsets[id.0 as usize + 1] += 1;
-            }
-        }
-        for value in 0..n_values {
-            offsets[value + 1] += offsets[value];
-        }
-        let mut ends = offsets.clone();
-        let mut ranks = vec![0; offsets[n_values] as usize];
-        let mut present = Words::empty(n);
-        for (rank, row) in (0_u32..).zip(rows) {
-            for id in column.of(*row) {
-                let end = &mut ends[id.0 as usize];
-                ranks[*end as usize] = rank;
-                *end += 1;
-                present.insert(rank);
-            }
-        }
-        let dense = (0..n_values)
-            .map(|value| {
-                let own = &ranks[offsets[value] as usize..offsets[value + 1] as usize];
-                (n <= own.len() * DENSE_FROM_ONE_IN && 64 <= n)
-                    .then(|| units.dense(own.iter().copied()))
-            })
-            .collect();
-        let ordered = matches!(
-            column.kind(),
-            ValueType::Number | ValueType::Money | ValueType::Time
-        );
-        let forward = (ordered && !column.multi()).then(|| forward(column, rows, units));
-        let (n_holders, varies) = holders(column, rows, units);
-        let present = units.dense_of(present);
+        let is_text = column.kind() == ValueType::Text;
+        let thin = is_text && n < n_values * THIN_FROM_ONE_IN;
+        let census = Census::take(column, layout);
+        let present = (census.n_present < n).then(|| {
+            let held = layout
+                .units()
+                .filter(|(_, row)| !column.of(*row).is_empty());
+            Arc::new(Dense::of(layout, held.map(|(unit, _)| unit)))
+        });
+        let forward =
+            (is_ordered(column.kind()) && !column.multi()).then(|| Forward::build(column, layout));
         Self {
-            varies,
-            offsets,
-            ranks,
-            dense,
-            forward,
+            varies: census.varies,
+            multi: column.multi(),
             present,
-            n_holders,
+            forward,
+            values: (!thin).then(|| Values::build(column, layout, census)),
+            n_values: u32::try_from(n_values).expect("fewer values than memberships"),
         }
     }
 
-    /// Number of values.
-    pub(super) fn n_values(&self) -> u32 {
-        u32::try_from(self.dense.len()).expect("fewer values than memberships")
+    /// Bytes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        let present = self.present.as_ref().map_or(0, |dense| dense.bytes());
+        let forward = self.forward.as_ref().map_or(0, |forward| {
+            forward.by_rank.bytes() + forward.by_unit.bytes()
+        });
+        present + forward + self.values.as_ref().map_or(0, Values::bytes)
+    }
+}
+
+/// Whether a type has an order that ranges and bounds mean.
+pub(super) fn is_ordered(kind: ValueType) -> bool {
+    matches!(kind, ValueType::Number | ValueType::Money | ValueType::Time)
+}
+
+/// What one walk over the units tells.
+struct Census {
+    counts: Vec<u32>,
+    n_owners: Vec<(u32, u32)>,
+    n_present: usize,
+    varies: bool,
+}
+
+impl Census {
+    fn take(column: &Column, layout: &Layout) -> Self {
+        let n_values = column.values().len();
+        let mut last = vec![MISSING; n_values];
+        let mut census = Self {
+            counts: vec![0; n_values],
+            n_owners: vec![(0, 0); n_values],
+            n_present: 0,
+            varies: false,
+        };
+        let (mut product, mut group) = (0..0, 0..0);
+        let mut former: &[ValueId] = &[];
+        for (unit, row) in layout.units() {
+            let ids = column.of(row);
+            if product.end <= unit {
+                product = unit..layout.products.end_of(unit) + 1;
+                if group.end <= unit {
+                    group = unit..layout.groups.end_of(unit) + 1;
+                }
+            } else {
+                census.varies |= former != ids;
+            }
+            former = ids;
+            census.n_present += usize::from(!ids.is_empty());
+            for id in ids {
+                let at = id.0 as usize;
+                let seen = std::mem::replace(&mut last[at], unit);
+                let is_new = |owner: &Range<u32>| u32::from(seen == MISSING || seen < owner.start);
+                census.counts[at] += 1;
+                census.n_owners[at].0 += is_new(&product);
+                census.n_owners[at].1 += is_new(&group);
+            }
+        }
+        census
+    }
+}
+
+impl Values {
+    fn build(column: &Column, layout: &Layout, census: Census) -> Self {
+        let n = layout.n();
+        let is_dense = |count: u32| 64 <= n && n <= count as usize * DENSE_FROM_ONE_IN;
+        let mut drafts: Vec<Option<(Draft, Draft)>> = Vec::new();
+        let (mut starts, mut n_listed) = (Vec::with_capacity(census.counts.len() + 1), 0);
+        for count in &census.counts {
+            starts.push(n_listed);
+            drafts.push(is_dense(*count).then(|| (Draft::new(n), Draft::new(n))));
+            n_listed += if is_dense(*count) { 0 } else { *count };
+        }
+        starts.push(n_listed);
+        let (mut next, mut units) = (starts.clone(), vec![0; n_listed as usize]);
+        for (unit, row) in layout.units() {
+            for id in column.of(row) {
+                if let Some((by_rank, by_unit)) = &mut drafts[id.0 as usize] {
+                    by_rank.insert(layout.rank_at(unit));
+                    by_unit.insert(unit);
+                } else {
+                    let place = &mut next[id.0 as usize];
+                    units[*place as usize] = unit;
+                    *place += 1;
+                }
+            }
+        }
+        let dense = (0..).zip(drafts).filter_map(|(value, drafts)| {
+            let (by_rank, by_unit) = drafts?;
+            let (by_rank, by_unit) = (by_rank.finish(), by_unit.finish());
+            Some((value, Arc::new(Dense { by_rank, by_unit })))
+        });
+        Self {
+            dense: dense.collect(),
+            lists: Lists::of(layout, &starts, &units),
+            n_owners: census.n_owners,
+        }
     }
 
-    /// Ranks that hold a value.
+    /// The variants that hold a value.
     pub(super) fn holders(&self, value: u32) -> Holders<'_> {
-        match &self.dense[value as usize] {
-            Some(dense) => Holders::Dense(dense),
-            None => Holders::List(self.list(value)),
+        match self.dense.binary_search_by_key(&value, |(own, _)| *own) {
+            Ok(place) => Holders::Dense(&self.dense[place].1),
+            Err(_) => Holders::List(self.lists.at(value)),
         }
     }
 
-    /// The same as a list, whatever its length.
-    pub(super) fn list(&self, value: u32) -> &[u32] {
-        self.lists(value..value + 1)
+    /// Memberships of a range of values; an upper bound of the variants in it.
+    pub(super) fn n_members(&self, values: Range<u32>) -> usize {
+        values.map(|value| self.holders(value).len()).sum()
     }
 
-    /// Ranks of a range of values, value by value.
-    pub(super) fn lists(&self, values: Range<u32>) -> &[u32] {
-        let at = |value: u32| self.offsets[value as usize] as usize;
-        &self.ranks[at(values.start)..at(values.end)]
+    fn bytes(&self) -> usize {
+        let dense: usize = self.dense.iter().map(|(_, dense)| dense.bytes()).sum();
+        let pages: usize = self.lists.pages.iter().map(|page| page.bytes()).sum();
+        dense + pages + self.n_owners.len() * size_of::<(u32, u32)>()
     }
 }
 
-fn forward(column: &Column, rows: &[Row], units: &Units) -> Forward {
-    let value = |row: &Row| column.of(*row).first().map_or(MISSING, |id| id.0);
-    let by_rank: Vec<u32> = rows.iter().map(value).collect();
-    let by_unit = units
-        .rank_at
-        .iter()
-        .map(|rank| by_rank[*rank as usize])
-        .collect();
-    Forward { by_rank, by_unit }
-}
-
-/// Products and groups that hold each value, and whether variants of any product differ.
-fn holders(column: &Column, rows: &[Row], units: &Units) -> (Vec<(u32, u32)>, bool) {
-    let n_values = column.values().len();
-    let mut last = vec![(MISSING, MISSING); n_values];
-    let mut n_holders = vec![(0, 0); n_values];
-    let mut varies = false;
-    let mut former: Option<(u32, Row)> = None;
-    for rank in &units.rank_at {
-        let row = rows[*rank as usize];
-        let (product, group) = (units.products.of(*rank), units.groups.of(*rank));
-        let ids = column.of(row);
-        if let Some((own, sibling)) = former
-            && own == product
-        {
-            varies |= column.of(sibling) != ids;
+impl Dense {
+    /// From units in any order.
+    pub(super) fn of(layout: &Layout, units: impl IntoIterator<Item = u32>) -> Self {
+        let (mut by_rank, mut by_unit) = (Draft::new(layout.n()), Draft::new(layout.n()));
+        for unit in units {
+            by_rank.insert(layout.rank_at(unit));
+            by_unit.insert(unit);
         }
-        former = Some((product, row));
-        for id in ids {
-            let (seen, count) = (&mut last[id.0 as usize], &mut n_holders[id.0 as usize]);
-            count.0 += u32::from(seen.0 != product);
-            count.1 += u32::from(seen.1 != group);
-            *seen = (product, group);
+        Self {
+            by_rank: by_rank.finish(),
+            by_unit: by_unit.finish(),
         }
     }
-    (n_holders, varies)
+
+    fn bytes(&self) -> usize {
+        self.by_rank.bytes() + self.by_unit.bytes()
+    }
+}
+
+impl Holders<'_> {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Dense(dense) => dense.by_unit.count() as usize,
+            Self::List(list) => list.units.len(),
+        }
+    }
+}
+
+impl Lists {
+    /// From the units of each value, ascending in it; `starts` tells where each begins.
+    fn of(layout: &Layout, starts: &[u32], units: &[u32]) -> Self {
+        let mut lists = Self::default();
+        let n_values = starts.len() - 1;
+        for first in (0..n_values).step_by(VALUES_PER_PAGE) {
+            let own = &starts[first..=n_values.min(first + VALUES_PER_PAGE)];
+            let (from, to) = (own[0], own[own.len() - 1]);
+            let units = units[from as usize..to as usize].to_vec();
+            let mut ranks: Vec<u32> = units.iter().map(|unit| layout.rank_at(*unit)).collect();
+            for pair in own.windows(2) {
+                ranks[(pair[0] - from) as usize..(pair[1] - from) as usize].sort_unstable();
+            }
+            let starts = own.iter().map(|start| start - from).collect();
+            lists
+                .firsts
+                .push(u32::try_from(first).expect("fewer values than memberships"));
+            lists.pages.push(Arc::new(Page {
+                starts,
+                ranks,
+                units,
+            }));
+        }
+        lists
+    }
+
+    /// Memberships of all lists.
+    pub(super) fn n_members(&self) -> usize {
+        self.pages.iter().map(|page| page.units.len()).sum()
+    }
+
+    /// The list of a value.
+    pub(super) fn at(&self, value: u32) -> List<'_> {
+        let place = self.firsts.partition_point(|first| *first <= value) - 1;
+        self.pages[place].at(value - self.firsts[place])
+    }
+}
+
+impl Page {
+    fn at(&self, place: u32) -> List<'_> {
+        let place = place as usize;
+        let range = self.starts[place] as usize..self.starts[place + 1] as usize;
+        List {
+            ranks: &self.ranks[range.clone()],
+            units: &self.units[range],
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        (self.starts.len() + self.ranks.len() + self.units.len()) * size_of::<u32>()
+    }
+}
+
+impl Forward {
+    fn build(column: &Column, layout: &Layout) -> Self {
+        let value = |row| column.of(row).first().map_or(MISSING, |id| id.0);
+        let by_unit: Vec<u32> = layout.units().map(|(_, row)| value(row)).collect();
+        let by_rank = layout.ranks().map(|(_, unit)| by_unit[unit as usize]);
+        let n_values = column.values().len();
+        Self {
+            by_rank: Codes::of(n_values, &by_rank.collect::<Vec<_>>()),
+            by_unit: Codes::of(n_values, &by_unit),
+        }
+    }
+}
+
+impl Codes {
+    fn of(n_values: usize, codes: &[u32]) -> Self {
+        let narrow = |code: &u32| u16::try_from(*code).unwrap_or(u16::MAX);
+        if n_values < usize::from(u16::MAX) {
+            let chunks = codes.chunks(BLOCK_BITS);
+            Self::Narrow(chunks.map(|own| own.iter().map(narrow).collect()).collect())
+        } else {
+            Self::Wide(codes.chunks(BLOCK_BITS).map(Arc::from).collect())
+        }
+    }
+
+    /// The value at a place; [`MISSING`] if there is none.
+    #[inline]
+    pub(super) fn at(&self, place: u32) -> u32 {
+        let (chunk, inside) = (place as usize / BLOCK_BITS, place as usize % BLOCK_BITS);
+        match self {
+            Self::Narrow(chunks) => match chunks[chunk][inside] {
+                u16::MAX => MISSING,
+                code => u32::from(code),
+            },
+            Self::Wide(chunks) => chunks[chunk][inside],
+        }
+    }
+
+    /// Which of a block's values lie in a range; loops that compile to vector comparisons.
+    pub(super) fn within(&self, values: &Range<u32>, block: usize) -> Block {
+        let span = values.end - values.start;
+        match self {
+            Self::Narrow(chunks) => {
+                let narrow = |code: u32| u16::try_from(code).unwrap_or(u16::MAX);
+                let (start, span) = (narrow(values.start), narrow(span));
+                words_where(&chunks[block], |code| code.wrapping_sub(start) < span)
+            }
+            Self::Wide(chunks) => words_where(&chunks[block], |code| {
+                code.wrapping_sub(values.start) < span
+            }),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Narrow(chunks) => chunks.iter().map(|own| size_of_val(&own[..])).sum(),
+            Self::Wide(chunks) => chunks.iter().map(|own| size_of_val(&own[..])).sum(),
+        }
+    }
+}
+
+fn words_where<T: Copy>(codes: &[T], fits: impl Fn(T) -> bool) -> Block {
+    let mut words = [0; 64];
+    for (word, part) in words.iter_mut().zip(codes.chunks(64)) {
+        let mut flags = [0_u8; 64];
+        for (flag, code) in flags.iter_mut().zip(part) {
+            *flag = u8::from(fits(*code));
+        }
+        // The product gathers the eight flags of a byte each in its top byte.
+        for (place, eight) in (0..).step_by(8).zip(flags.as_chunks::<8>().0) {
+            let gathered = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+            *word |= gathered << place;
+        }
+    }
+    words
 }
