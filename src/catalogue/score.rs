@@ -17,16 +17,23 @@ pub fn base_order(left: (Option<Score>, &str), right: (Option<Score>, &str)) -> 
     (Reverse(left.0), left.1).cmp(&(Reverse(right.0), right.1))
 }
 
-/// The live rows with their scores in base order.
-pub fn in_base_order(catalogue: &Catalogue) -> Vec<(Row, Option<Score>)> {
+/// The live rows in base order, each with a number that is equal within a tie block and nowhere else.
+pub fn in_base_order(catalogue: &Catalogue) -> Vec<(Row, i128)> {
+    let number = |score: Option<Score>| score.map_or(MISSING, Score::fixed);
     let rows = catalogue.live().iter();
-    let mut order: Vec<_> = rows.map(|row| (row, catalogue.score(row))).collect();
+    let mut order: Vec<_> = rows
+        .map(|row| (row, number(catalogue.score(row))))
+        .collect();
     order.par_sort_unstable_by(|left, right| {
         let key = |row: Row| catalogue.variant_key(row).as_str();
-        base_order((left.1, key(left.0)), (right.1, key(right.0)))
+        let by_score = right.1.cmp(&left.1);
+        by_score.then_with(|| key(left.0).cmp(key(right.0)))
     });
     order
 }
+
+/// Below every score.
+const MISSING: i128 = i128::MIN;
 
 #[cfg(test)]
 mod tests {
@@ -38,6 +45,8 @@ mod tests {
         let (left, right) = ((score(better.0), better.1), (score(worse.0), worse.1));
         assert_eq!(base_order(left, right), Ordering::Less);
         assert_eq!(base_order(right, left), Ordering::Greater);
+        let number = |score: Option<Score>| score.map_or(MISSING, Score::fixed);
+        assert_eq!(number(left.0).cmp(&number(right.0)), left.0.cmp(&right.0));
     }
 
     #[test]

@@ -120,21 +120,20 @@ impl Postings {
         let n_values = column.values().len();
         let is_text = column.kind() == ValueType::Text;
         let thin = is_text && n < n_values * THIN_FROM_ONE_IN;
-        let census = Census::take(column, layout);
+        let held = Held::gather(column, layout);
+        let census = Census::take(&held, n_values, layout);
         let present = (census.n_present < n).then(|| {
-            let held = layout
-                .units()
-                .filter(|(_, row)| !column.of(*row).is_empty());
-            Arc::new(Dense::of(layout, held.map(|(unit, _)| unit)))
+            let some = held.units().filter(|(_, ids)| !ids.is_empty());
+            Arc::new(Dense::of(layout, some.map(|(unit, _)| unit)))
         });
-        let forward =
-            (is_ordered(column.kind()) && !column.multi()).then(|| Forward::build(column, layout));
+        let forward = (is_ordered(column.kind()) && !column.multi())
+            .then(|| Forward::build(&held, n_values, layout));
         Self {
             varies: census.varies,
             multi: column.multi(),
             present,
             forward,
-            values: (!thin).then(|| Values::build(column, layout, census)),
+            values: (!thin).then(|| Values::build(&held, layout, census)),
             n_values: u32::try_from(n_values).expect("fewer values than memberships"),
         }
     }
@@ -154,6 +153,38 @@ pub(super) fn is_ordered(kind: ValueType) -> bool {
     matches!(kind, ValueType::Number | ValueType::Money | ValueType::Time)
 }
 
+/// The ids of values that each unit holds, one unit behind the other.
+///
+/// A column lies in the order of rows, where neighbouring units are far apart, so it is read once.
+struct Held {
+    ids: Vec<ValueId>,
+    /// Where the ids of each unit begin; one more than there are units.
+    starts: Vec<u32>,
+}
+
+impl Held {
+    fn gather(column: &Column, layout: &Layout) -> Self {
+        let mut held = Self {
+            ids: Vec::with_capacity(layout.n()),
+            starts: Vec::with_capacity(layout.n() + 1),
+        };
+        held.starts.push(0);
+        for (_, row) in layout.units() {
+            held.ids.extend_from_slice(column.of(row));
+            let end = u32::try_from(held.ids.len());
+            held.starts
+                .push(end.expect("less than 2^32 memberships of an attribute"));
+        }
+        held
+    }
+
+    fn units(&self) -> impl Iterator<Item = (u32, &[ValueId])> {
+        let ranges = self.starts.windows(2);
+        let held = ranges.map(|pair| &self.ids[pair[0] as usize..pair[1] as usize]);
+        (0..).zip(held)
+    }
+}
+
 /// What one walk over the units tells.
 struct Census {
     counts: Vec<u32>,
@@ -163,8 +194,7 @@ struct Census {
 }
 
 impl Census {
-    fn take(column: &Column, layout: &Layout) -> Self {
-        let n_values = column.values().len();
+    fn take(held: &Held, n_values: usize, layout: &Layout) -> Self {
         let mut last = vec![MISSING; n_values];
         let mut census = Self {
             counts: vec![0; n_values],
@@ -174,8 +204,7 @@ impl Census {
         };
         let (mut product, mut group) = (0..0, 0..0);
         let mut former: &[ValueId] = &[];
-        for (unit, row) in layout.units() {
-            let ids = column.of(row);
+        for (unit, ids) in held.units() {
             if product.end <= unit {
                 product = unit..layout.products.end_of(unit) + 1;
                 if group.end <= unit {
@@ -200,7 +229,7 @@ impl Census {
 }
 
 impl Values {
-    fn build(column: &Column, layout: &Layout, census: Census) -> Self {
+    fn build(held: &Held, layout: &Layout, census: Census) -> Self {
         let n = layout.n();
         let is_dense = |count: u32| 64 <= n && n <= count as usize * DENSE_FROM_ONE_IN;
         let mut drafts: Vec<Option<(Draft, Draft)>> = Vec::new();
@@ -212,8 +241,8 @@ impl Values {
         }
         starts.push(n_listed);
         let (mut next, mut units) = (starts.clone(), vec![0; n_listed as usize]);
-        for (unit, row) in layout.units() {
-            for id in column.of(row) {
+        for (unit, ids) in held.units() {
+            for id in ids {
                 if let Some((by_rank, by_unit)) = &mut drafts[id.0 as usize] {
                     by_rank.insert(layout.rank_at(unit));
                     by_unit.insert(unit);
@@ -339,11 +368,10 @@ impl Page {
 }
 
 impl Forward {
-    fn build(column: &Column, layout: &Layout) -> Self {
-        let value = |row| column.of(row).first().map_or(MISSING, |id| id.0);
-        let by_unit: Vec<u32> = layout.units().map(|(_, row)| value(row)).collect();
+    fn build(held: &Held, n_values: usize, layout: &Layout) -> Self {
+        let value = |(_, ids): (u32, &[ValueId])| ids.first().map_or(MISSING, |id| id.0);
+        let by_unit: Vec<u32> = held.units().map(value).collect();
         let by_rank = layout.ranks().map(|(_, unit)| by_unit[unit as usize]);
-        let n_values = column.values().len();
         Self {
             by_rank: Codes::of(n_values, &by_rank.collect::<Vec<_>>()),
             by_unit: Codes::of(n_values, &by_unit),
