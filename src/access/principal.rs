@@ -158,6 +158,8 @@ pub struct Principal {
     pub grants: BTreeSet<Grant>,
     /// Web origins a public key may be used from; `*` for any.
     pub origins: Vec<String>,
+    /// Calls a second it is held to, where that is not what everybody is.
+    pub rate: Option<u32>,
     /// First instant at which it is no longer known.
     pub expires: Option<Timestamp>,
 }
@@ -191,6 +193,7 @@ impl Principal {
             sellers: BTreeSet::new(),
             grants: Grant::ALL.iter().map(|(grant, _)| *grant).collect(),
             origins: Vec::new(),
+            rate: None,
             expires: None,
         }
     }

@@ -178,17 +178,15 @@ impl Server {
         let process = entropy.salt();
         let engine = Engine::start(own, clock, entropy, stores, metrics);
         let engine = engine.await.map_err(|error| engine_failure(&error))?;
-        let stop = Stop::new();
+        let (stop, own) = (Stop::new(), http_settings(settings)?);
+        let routes = crate::api::routes(engine.clone(), stop.clone(), &own);
         let parts = ShellParts {
             house: Arc::new(engine.clone()),
             metrics: Arc::clone(engine.metrics()),
-            settings: http_settings(settings),
+            settings: own,
             process,
         };
-        let shell = Arc::new(Shell::new(
-            crate::api::routes(engine.clone(), stop.clone()),
-            parts,
-        ));
+        let shell = Arc::new(Shell::new(routes, parts));
         let jobs = tokio::spawn(engine.clone().run_jobs());
         Ok((
             Self {
@@ -218,11 +216,12 @@ impl Server {
     }
 }
 
-fn http_settings(settings: &Settings) -> HttpSettings {
+fn http_settings(settings: &Settings) -> Outcome<HttpSettings> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut own = HttpSettings::of_cores(cores);
     own.accepting.grace = Duration::from_secs(settings.server.shutdown_grace_s);
     own.trusted_proxies
         .clone_from(&settings.server.trusted_proxies);
-    own
+    own.rates = settings.limits.read()?;
+    Ok(own)
 }

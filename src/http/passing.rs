@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
@@ -23,10 +24,11 @@ use crate::http::cors::{self, Preflight};
 use crate::http::extract::{Caller, Streamed, Whole, min_revision};
 use crate::http::gate::Route;
 use crate::http::lanes::{self, Class, Lane};
-use crate::http::limits::{Empty, Left, Rate};
+use crate::http::limits::Rate;
 use crate::http::panic::caught;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
+use crate::http::quota::{Empty, Left};
 use crate::http::shell::{Asked, Shared};
 use crate::telemetry::series::Answers;
 
@@ -259,14 +261,12 @@ impl From<Problem> for Refusal {
 
 impl From<Empty> for Refusal {
     fn from(empty: Empty) -> Self {
-        let wait_s =
-            u64::try_from(empty.wait.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX);
         let quota = empty.quota;
         let detail = format!(
             "{} calls in {} s, {} at once",
             quota.tokens, quota.window_s, quota.burst
         );
-        let problem = Problem::new(Code::RateLimited, detail).retry_after_s(wait_s);
+        let problem = Problem::new(Code::RateLimited, detail).retry_after_s(wait_s(empty.wait));
         Self {
             problem,
             empty: Some(empty),
@@ -281,7 +281,7 @@ impl IntoResponse for Refusal {
             let left = Left {
                 quota,
                 tokens: 0,
-                full_in_s: wait.as_secs().max(1),
+                full_in_s: wait_s(wait),
             };
             tell_left(&left, response.headers_mut());
         }
@@ -289,16 +289,22 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// Whole seconds after which a token has grown, at least one.
+fn wait_s(wait: Duration) -> u64 {
+    let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);
+    u64::try_from(seconds).unwrap_or(u64::MAX)
+}
+
 /// What is left, as draft-ietf-httpapi-ratelimit-headers spells it.
 fn tell_left(left: &Left, headers: &mut HeaderMap) {
     const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
     const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-    headers.insert(POLICY, HeaderValue::from_static(left.quota.policy));
-    let text = format!(
-        "\"{}\";r={};t={}",
-        left.quota.name, left.tokens, left.full_in_s
-    );
-    if let Ok(value) = HeaderValue::try_from(text) {
-        headers.insert(LIMIT, value);
+    let quota = &left.quota;
+    let policy = format!("\"{}\";q={};w={}", quota.name, quota.tokens, quota.window_s);
+    let limit = format!("\"{}\";r={};t={}", quota.name, left.tokens, left.full_in_s);
+    for (name, text) in [(POLICY, policy), (LIMIT, limit)] {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(name, value);
+        }
     }
 }

@@ -32,13 +32,14 @@ use crate::http::counts::Counts;
 use crate::http::guard::REFUSED;
 use crate::http::head::{HEADER_BYTES_MAX, HEADERS_MAX, URI_BYTES_MAX, Unreadable};
 use crate::http::lanes::Lanes;
-use crate::http::limits::{Limits, Nanos};
+use crate::http::limits::Limits;
 use crate::http::link::{Link, Offered};
 use crate::http::log::{self, Line};
 use crate::http::panic::caught;
 use crate::http::passing::Passage;
 use crate::http::problem::code::Code;
 use crate::http::problem::{Problem, pages};
+use crate::http::quota::Nanos;
 use crate::http::request_id::RequestIds;
 use crate::http::target::is_plain_path;
 use crate::telemetry::metrics::Metrics;
@@ -121,7 +122,7 @@ impl Shell {
         let shared = Shared {
             house: parts.house,
             lanes: Lanes::new(settings.widths),
-            limits: Limits::new(settings.buckets_max),
+            limits: Limits::new(settings.rates, settings.buckets_max),
             room: BodyRoom::new(settings.bodies_bytes_max),
             counts: Counts::of(&parts.metrics),
             ids: RequestIds::new(parts.process),

@@ -51,18 +51,18 @@ impl App {
         let stores = Memory::new(StoreId([7; 16])).open().unwrap();
         let metrics = Arc::new(Metrics::default());
         let (clock, entropy) = (Clock::standing_at(now), Entropy::seeded(7));
-        let settings = EngineSettings::default();
-        let engine = Engine::start(settings, clock, entropy, stores, Arc::clone(&metrics)).await;
+        let own = EngineSettings::default();
+        let engine = Engine::start(own, clock, entropy, stores, Arc::clone(&metrics)).await;
         let engine = engine.unwrap();
         let first = engine.make_first_key().await.unwrap().unwrap();
-        let stop = Stop::new();
+        let (stop, settings) = (Stop::new(), Settings::of_cores(2));
+        let routes = endcap::api::routes(engine.clone(), stop.clone(), &settings);
         let parts = Parts {
             house: Arc::new(engine.clone()),
             metrics,
-            settings: Settings::of_cores(2),
+            settings,
             process: 1,
         };
-        let routes = endcap::api::routes(engine.clone(), stop.clone());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(serve(

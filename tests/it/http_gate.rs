@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use endcap::access::principal::Role;
 use endcap::domain::id::KeyId;
+use endcap::http::quota::Quota;
 
 use crate::http_rig::{Server, expired_key, key, request};
 
@@ -434,24 +435,54 @@ async fn limited_routes_tell_what_is_left() {
             .header("ratelimit"),
         ""
     );
-    let mut refused = None;
-    for _ in 0..2_000 {
-        raw.send(request("POST", "/who", "", "")).await;
+}
+
+/// 5 writes at once, and another one each hour: no second of the test's own time matters.
+async fn frugal() -> Server {
+    let writes = Quota {
+        name: "writes",
+        tokens: 1,
+        window_s: 3_600,
+        burst: 5,
+    };
+    Server::start(|settings| settings.rates.writes = writes).await
+}
+
+#[tokio::test]
+async fn what_fits_passes_and_one_more_is_refused_whoever_else_calls() {
+    let server = frugal().await;
+    let mut raw = server.connect().await;
+    let flood = key(Role::Merchandiser);
+    for left in (0..5).rev() {
+        raw.send(with_key("POST", "/who", Some(&flood), "")).await;
         let answer = raw.answer().await;
-        if answer.status != 200 {
-            refused = Some(answer);
-            break;
-        }
+        assert_eq!(answer.status, 200);
+        let told = answer.header("ratelimit").to_owned();
+        assert!(
+            told.starts_with(&format!("\"writes\";r={left};t=")),
+            "{told}"
+        );
     }
-    let refused = refused.unwrap();
-    is(&refused, 429, "rate-limited");
-    assert_eq!(refused.header("retry-after"), "1");
-    assert_eq!(refused.header("ratelimit"), "\"writes\";r=0;t=1");
-    assert_eq!(refused.header("ratelimit-policy"), "\"writes\";q=20;w=1");
-    // The connection stays, and so do other keys.
-    raw.send(with_key("POST", "/who", Some(&key(Role::Merchandiser)), ""))
-        .await;
+    for n in 1..=20 {
+        raw.send(with_key("POST", "/who", Some(&flood), "")).await;
+        let refused = raw.answer().await;
+        is(&refused, 429, "rate-limited");
+        let wait_s: u64 = refused.header("retry-after").parse().unwrap();
+        assert!((3_500..=3_600).contains(&wait_s));
+        assert_eq!(
+            refused.header("ratelimit"),
+            format!("\"writes\";r=0;t={wait_s}")
+        );
+        assert_eq!(refused.header("ratelimit-policy"), "\"writes\";q=1;w=3600");
+        assert_eq!(server.refused("rate-limited"), n);
+    }
+    // The connection stays, the key still reads, and other keys write.
+    raw.send(with_key("GET", "/who", Some(&flood), "")).await;
     assert_eq!(raw.answer().await.status, 200);
+    raw.send(request("POST", "/who", "", "")).await;
+    let other = raw.answer().await;
+    assert_eq!(other.status, 200);
+    assert!(other.header("ratelimit").starts_with("\"writes\";r=4;t="));
 }
 
 #[tokio::test]

@@ -147,3 +147,29 @@ async fn nobody_hands_out_more_than_they_hold_and_one_operator_stays() {
     let last = app.ask_as(&key, "DELETE", &path, &any, "").await;
     last.refuses(409, "in-use");
 }
+
+/// A burst is twice the rate, so what comes in far less than a second is told apart.
+#[tokio::test]
+async fn a_key_is_held_to_its_own_rate() {
+    let app = App::shop(3).await;
+    let slow = app.key("storefront-server", &json!({ "rate": 1 })).await;
+    let rank = || app.ask_as(&slow, "POST", "/v1/markets/se/rank", &[], "{}");
+    let first = rank().await;
+    assert_eq!(first.header("ratelimit-policy"), "\"rank\";q=1;w=1");
+    assert_eq!(first.header("ratelimit"), "\"rank\";r=1;t=1");
+    let mut answer = first;
+    for _ in 0..1_000 {
+        if answer.status != 200 {
+            break;
+        }
+        answer = rank().await;
+    }
+    answer.refuses(429, "rate-limited");
+    assert_eq!(answer.header("retry-after"), "1");
+    let other = app.key("storefront-server", &json!({})).await;
+    let other = app
+        .ask_as(&other, "POST", "/v1/markets/se/rank", &[], "{}")
+        .await;
+    other.is(200);
+    assert_eq!(other.header("ratelimit-policy"), "\"rank\";q=2000;w=1");
+}

@@ -31,9 +31,11 @@ async fn a_process_says_how_it_is() {
     assert_eq!(app.get("/openapi.json").await.json, *DOCUMENT);
     let status = app.get("/v1/status").await;
     assert_eq!(status.json["markets"][0]["variants"], 3);
+    let limits = app.get("/v1/limits").await.json;
+    assert_eq!(limits["promotion"]["name_chars_max"], 50);
     assert_eq!(
-        app.get("/v1/limits").await.json["promotion"]["name_chars_max"],
-        50
+        limits["rates"]["writes"],
+        json!({ "calls": 20, "window_s": 1, "burst": 60 })
     );
     app.post("/v1/markets/se/rank", &json!({})).await.is(200);
     let metrics = app.get("/metrics").await;

@@ -52,7 +52,9 @@ pub struct KeyBody {
     origins: Vec<String>,
     /// At most two years ahead; one year if absent. Public keys may have none.
     expires_at: Option<String>,
-    /// Requests a second that it is held to.
+    /// Calls a second that it is held to, and twice as many at once, in the place of the limits
+    /// that every key has on ranks, events and writes. What is limited by address or by the hour
+    /// stays. 1 to 100,000.
     rate: Option<u32>,
 }
 
@@ -340,7 +342,7 @@ impl KeyBody {
             grants: own.grants.iter().map(|grant| grant.as_str()).collect(),
             origins: own.origins.clone(),
             expires_at: own.expires.map(|end| end.to_string()),
-            rate: record.rate,
+            rate: own.rate,
         }
     }
 }
