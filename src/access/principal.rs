@@ -197,4 +197,12 @@ impl Principal {
             expires: None,
         }
     }
+    /// Whoever reaches the socket for watching: what a key of the role `ops` for all markets is.
+    pub fn watcher() -> Self {
+        Self {
+            roles: BTreeSet::from([Role::Ops]),
+            grants: BTreeSet::new(),
+            ..Self::system()
+        }
+    }
 }

@@ -49,6 +49,12 @@ pub fn routes(engine: Engine, stop: Stop, settings: &Settings) -> Router {
     routes.with_state(engine)
 }
 
+/// What is served without a key on a socket of its own: health, metrics, status.
+pub fn watched_routes(engine: Engine, stop: Stop) -> Router {
+    let routes = ops::health::watched_routes(stop).merge(operator::status::watched_routes());
+    routes.split_for_parts().0.with_state(engine)
+}
+
 /// The OpenAPI document of every route, as JSON.
 pub fn openapi() -> String {
     let (_, description) = collected(Stop::new(), &Settings::of_cores(1)).split_for_parts();
@@ -71,5 +77,5 @@ fn collected(stop: Stop, settings: &Settings) -> OpenApiRouter<Engine> {
         .merge(ops::health::routes(stop))
         .merge(ops::version::routes())
         .merge(ops::clock::routes())
-        .merge(document::routes())
+        .merge(document::routes(settings.public_url.as_ref()))
 }

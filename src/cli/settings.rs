@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::cli::output::{Failure, Format, Outcome, note, say, show};
 use crate::domain::complaint::Fault;
 use crate::domain::text::nearest;
+use crate::http::host::PublicUrl;
 use crate::http::quota::{Quota, Rates};
 use crate::telemetry::log;
 
@@ -37,9 +38,10 @@ pub(in crate::cli) struct Settings {
 pub(in crate::cli) struct Server {
     /// Address of the API.
     pub(in crate::cli) listen: SocketAddr,
-    /// Address for health and metrics without a key.
+    /// Address for health, metrics and status without a key.
     pub(in crate::cli) ops_listen: Option<SocketAddr>,
-    /// Address under which shops reach the server.
+    /// Address under which shops and people reach the server, if it is another one: what comes with
+    /// a session's cookie must name it, and the API's description does.
     pub(in crate::cli) public_url: Option<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub(in crate::cli) trusted_proxies: Vec<IpAddr>,
@@ -198,6 +200,18 @@ impl Default for Log {
     }
 }
 
+impl Server {
+    /// Where shops reach the server, if that was said.
+    ///
+    /// # Errors
+    /// Exit code 2 for what is no bare `http://` or `https://` address.
+    pub(in crate::cli) fn read_public_url(&self) -> Outcome<Option<PublicUrl>> {
+        let read = self.public_url.as_deref().map(PublicUrl::parse);
+        read.transpose()
+            .map_err(|fault| wrong("server.public_url", &fault))
+    }
+}
+
 impl Store {
     /// Which kind of store is meant.
     ///
@@ -279,6 +293,7 @@ pub(in crate::cli) fn load(file: Option<&Path>) -> Outcome<Settings> {
     settings.log.read()?;
     settings.store.read_kind()?;
     settings.limits.read()?;
+    settings.server.read_public_url()?;
     Ok(settings)
 }
 

@@ -24,6 +24,8 @@ const KEY_MEMBER: &str = "key";
 pub(in crate::http) enum Audience {
     /// Nobody is asked.
     Anybody,
+    /// Nobody is asked, since only those who watch reach the socket.
+    Watchers,
     /// Holders of a key that is sent as a header.
     KeyHolders,
     /// As those, and browsers: other origins, and public keys in the address.

@@ -13,6 +13,7 @@
 //!   problem document; [`Shell`](shell::Shell) is what is served
 //! - [`gate`]: a [`Route`](gate::Route) stands before every handler and says what it takes;
 //!   `passing` does with a request what the route says
+//! - [`host`]: under which names sessions may come
 //! - [`lanes`], [`limits`] by [`quota`], `auth`, [`body`], `cors`: what it takes for that
 //! - [`extract`], [`json`]: what handlers take out of a request
 //! - [`problem`]: the one table from error to status and code, and a page for each code
@@ -68,6 +69,7 @@ mod framing;
 pub mod gate;
 pub mod guard;
 mod head;
+pub mod host;
 mod house;
 pub mod json;
 pub mod lanes;
@@ -87,6 +89,7 @@ use std::net::IpAddr;
 
 use crate::http::accept::Accepting;
 use crate::http::body::BodyTimes;
+use crate::http::host::PublicUrl;
 use crate::http::lanes::Widths;
 use crate::http::quota::Rates;
 
@@ -107,6 +110,8 @@ pub struct Settings {
     pub buckets_max: usize,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Where shops reach the server, if not at the address it listens on.
+    pub public_url: Option<PublicUrl>,
 }
 
 impl Settings {
@@ -120,6 +125,7 @@ impl Settings {
             rates: Rates::default(),
             buckets_max: 200_000,
             trusted_proxies: Vec::new(),
+            public_url: None,
         }
     }
 }

@@ -31,6 +31,7 @@ use crate::http::cors;
 use crate::http::counts::Counts;
 use crate::http::guard::REFUSED;
 use crate::http::head::{HEADER_BYTES_MAX, HEADERS_MAX, URI_BYTES_MAX, Unreadable};
+use crate::http::host::is_foreign;
 use crate::http::lanes::Lanes;
 use crate::http::limits::Limits;
 use crate::http::link::{Link, Offered};
@@ -212,7 +213,7 @@ impl Shell {
 
     /// Has a readable request handled; a panic on the way is an answer too.
     async fn dispatch(&self, mut request: Request<Body>, asked: Asked) -> Response {
-        if let Err(problem) = check_head(&request) {
+        if let Err(problem) = self.check_head(&request) {
             return problem.into_response();
         }
         if let Err(problem) = choose_coding(request.headers_mut()) {
@@ -221,6 +222,18 @@ impl Shell {
         request.extensions_mut().insert(asked);
         let answered = caught(self.route(request), &self.shared.counts).await;
         answered.unwrap_or_else(IntoResponse::into_response)
+    }
+
+    /// What no request may have, whatever its protocol.
+    fn check_head(&self, request: &Request<Body>) -> Result<(), Problem> {
+        check_size(request.uri(), request.headers()).map_err(Unreadable::problem)?;
+        if !is_plain_path(request.uri().path()) {
+            return Err(Problem::not_found("path"));
+        }
+        if is_foreign(request, self.settings().public_url.as_ref()) {
+            return Err(Problem::bad_header("Host", "a name of this server"));
+        }
+        Ok(())
     }
 
     async fn route(&self, request: Request<Body>) -> Response {
@@ -290,15 +303,6 @@ fn foreign(response: &Response) -> Option<Problem> {
         }
         _ => None,
     }
-}
-
-/// What no request may have, whatever its protocol.
-fn check_head(request: &Request<Body>) -> Result<(), Problem> {
-    check_size(request.uri(), request.headers()).map_err(Unreadable::problem)?;
-    if !is_plain_path(request.uri().path()) {
-        return Err(Problem::not_found("path"));
-    }
-    Ok(())
 }
 
 /// The sizes of a head over HTTP/2, counted as HTTP/1 would write it.

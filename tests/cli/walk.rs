@@ -1,6 +1,8 @@
 //! From an empty directory to a promoted page, with nothing but the program.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -303,4 +305,42 @@ fn an_export_is_a_store_again_and_not_with_one_wrong_byte() {
     run(folder.path(), &["verify", "copy"]).ok();
     assert_eq!(run(folder.path(), &["verify", "wrong.jsonl"]).code, Some(7));
     run(folder.path(), &["verify", "all.jsonl"]).ok();
+}
+
+/// Sends one request as its bytes; the whole answer.
+fn ask(address: &str, path: &str) -> String {
+    let mut socket = TcpStream::connect(address).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn settings_open_a_socket_for_watching_and_change_the_rates() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = "[server]\nops_listen = \"127.0.0.1:0\"\n\
+        public_url = \"https://endcap.shop.example\"\n\
+        [limits]\nwrites_per_s = 1000\nwrites_burst = 2000\n";
+    fs::write(folder.path().join("endcap.toml"), settings).unwrap();
+    let served = Served::start(folder.path(), &[]);
+    let limits = served.run(&["limits", "--format", "json"]).json();
+    assert_eq!(limits["rates"]["writes"]["burst"], 2_000);
+    // It was said before the line that the rig has read.
+    let address = loop {
+        let notes = served.notes();
+        let behind = notes.split("status are on http://").nth(1);
+        if let Some(line) = behind.filter(|behind| behind.contains('\n')) {
+            break line.split(',').next().unwrap().to_owned();
+        }
+        std::thread::yield_now();
+    };
+    for path in ["/health/ready", "/metrics", "/v1/status"] {
+        let answer = ask(&address, path);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    let closed = ask(&address, "/v1/keys");
+    assert!(closed.starts_with("HTTP/1.1 404 "), "{closed}");
+    assert_eq!(served.terminate(), Some(0));
 }

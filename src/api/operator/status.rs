@@ -157,6 +157,13 @@ pub(crate) fn routes(rates: &Rates) -> OpenApiRouter<Engine> {
         .route_layer(Route::desk())
 }
 
+/// The status for those who reach a socket for watching.
+pub(crate) fn watched_routes() -> OpenApiRouter<Engine> {
+    OpenApiRouter::new()
+        .routes(routes!(read_status))
+        .route_layer(Route::watched())
+}
+
 /// Read the status
 ///
 /// As far as the caller's markets reach.
