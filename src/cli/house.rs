@@ -228,6 +228,7 @@ impl Server {
         self.jobs.abort();
         let _ = self.jobs.await;
         let engine = self.engine;
+        engine.run_last_jobs().await;
         let _ = tokio::task::spawn_blocking(move || {
             engine.stop();
             drop(engine);

@@ -11,9 +11,8 @@ use crate::engine::error::EngineError;
 use crate::engine::goods;
 use crate::engine::start::Engine;
 use crate::record::Stored;
-use crate::record::desk::{AnswerV1, UsedV1};
+use crate::record::desk::AnswerV1;
 use crate::record::import::ImportV1;
-use crate::record::key;
 use crate::store::chunk::ChunkHash;
 use crate::store::codec;
 use crate::store::commit::{Commit, Purpose, Write};
@@ -86,6 +85,11 @@ impl Engine {
         }
     }
 
+    /// Writes what is only noted, before the process ends.
+    pub async fn run_last_jobs(&self) {
+        log("uses", self.note_uses(self.now()).await);
+    }
+
     /// Forgets answers to idempotent requests after a day.
     async fn sweep_answers(&self, space: &SpaceStore, now: Timestamp) -> Result<(), EngineError> {
         let old = now.plus_ms(-ANSWER_KEPT_MS);
@@ -104,26 +108,6 @@ impl Engine {
             }
             self.commit_sweep(space, writes, now).await?;
         }
-    }
-
-    /// Notes the day on which keys were used last.
-    async fn note_uses(&self, now: Timestamp) -> Result<(), EngineError> {
-        let day = now.0.div_euclid(DAY_MS) * DAY_MS;
-        let payload = codec::encode(&UsedV1 { day }).map_err(EngineError::internal)?;
-        let mut writes = Vec::new();
-        for id in self.take_keys_used() {
-            let object = key::used(id);
-            let known = self.trade().get(&object).await?;
-            let known = known.map(|value| UsedV1::open(&value)).transpose()?;
-            if known.is_none_or(|used| used.day < day) {
-                let write = Write::put(object, UsedV1::KIND, UsedV1::SCHEMA, &payload);
-                writes.push(write.map_err(EngineError::internal)?);
-            }
-        }
-        for part in writes.chunks(SWEEP_PAGE) {
-            self.commit_sweep(self.trade(), part.to_vec(), now).await?;
-        }
-        Ok(())
     }
 
     /// Forgets held back imports that nobody forced within a day.
@@ -182,7 +166,7 @@ impl Engine {
         }
     }
 
-    async fn commit_sweep(
+    pub(in crate::engine) async fn commit_sweep(
         &self,
         space: &SpaceStore,
         writes: Vec<Write>,
