@@ -297,11 +297,11 @@ impl Engine {
             .idempotency
             .map_or_else(|| self.entropy().commit_id(), |known| known.id);
         let mut writes = change.writes;
-        let before = self
-            .config()
-            .folded()
-            .get(&change.object)
-            .map(|value| digest(value.bytes()));
+        let before = match self.config().folded().get(&change.object) {
+            // The form alone, as `after` has it: the bytes around it hold the revision as well.
+            Some(value) => Some(digest(&value.payload().map_err(EngineError::internal)?)),
+            None => None,
+        };
         let (schema, after) = change
             .after
             .map_or((0, None), |(schema, form)| (schema, Some(form)));
