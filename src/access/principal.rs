@@ -1,6 +1,7 @@
 //! Who asks.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::domain::complaint::Fault;
 use crate::domain::id::{KeyId, MarketId, SellerKey, UserId};
@@ -143,6 +144,16 @@ pub enum Actor {
     System,
 }
 
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(id) => id.fmt(f),
+            Self::User(id) => id.fmt(f),
+            Self::System => f.write_str("system"),
+        }
+    }
+}
+
 /// A known caller and what it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
@@ -177,11 +188,7 @@ impl Principal {
 
     /// Its name in audits and in `created_by`.
     pub fn actor(&self) -> String {
-        match self.by {
-            Actor::Key(id) => id.to_string(),
-            Actor::User(id) => id.to_string(),
-            Actor::System => "system".to_owned(),
-        }
+        self.by.to_string()
     }
 
     /// The process acting for itself.

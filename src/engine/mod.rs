@@ -18,7 +18,7 @@
 //! - [`promotions`], [`picks`]: what merchandisers decide, and what it holds
 //! - [`markets`], [`mappings`], [`imports`] and their [`results`], [`browse`]: shop fronts, feeds, looking around in the goods
 //! - [`keys`]: who may come in, [`uses`] when they last did; [`health`], [`jobs`], [`backups`]: keeping it running
-//! - [`error`]: what is refused
+//! - [`error`]: what is refused, and [`refusals`] what remembers it
 //!
 //! Invariants: an answer comes from one revision, which it names; a write answered with success is
 //! durable and in the published snapshot; a write that is refused changes nothing; every write
@@ -52,6 +52,7 @@ pub mod pages;
 pub mod picks;
 pub mod promotions;
 pub mod rank;
+pub mod refusals;
 pub mod results;
 pub mod seal;
 pub mod snapshot;

@@ -39,11 +39,16 @@ pub enum Rate {
 const FAILURES_MAX: u32 = 100;
 const FAILURES_WINDOW: Duration = Duration::from_mins(10);
 
+/// Refusals of one caller that are remembered, on average; the others are counted.
+const REMEMBERED: Quota = Quota::per_s("refusals", 10, 10);
+
 /// Whose bucket it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Holder {
     /// A key or user, by its id.
     Caller(Rate, [u8; 16]),
+    /// The same for the refusals that it is told.
+    Refused([u8; 16]),
     /// The process itself.
     System(Rate),
     /// An address, or one that stands for its neighbourhood or for all.
@@ -112,6 +117,16 @@ impl Limits {
             return self.take_of_address(rate, quota, address, now);
         }
         self.take_of(caller, quota.of_key(own), now)
+    }
+
+    /// Whether one more refusal of a caller is to be remembered.
+    pub(in crate::http) fn may_remember(&self, by: Actor, now: Nanos) -> bool {
+        let id = match by {
+            Actor::Key(id) => id.0,
+            Actor::User(id) => id.0,
+            Actor::System => return true,
+        };
+        self.take_of(Holder::Refused(id), REMEMBERED, now).is_ok()
     }
 
     /// Until when keys from an address are not looked at; `None` if they are.
@@ -320,6 +335,18 @@ mod tests {
         check(Rate::Writes, Role::Merchandiser, rates.writes);
         check(Rate::Exports, Role::Analyst, rates.exports);
         check(Rate::Backups, Role::Operator, rates.backups);
+    }
+
+    #[test]
+    fn ten_refusals_of_a_caller_are_remembered_a_second() {
+        let limits = limits_of(100);
+        let one = Actor::Key(KeyId([1; 16]));
+        let n_of = |now| (0..100).filter(|_| limits.may_remember(one, now)).count();
+        assert_eq!(n_of(0), 10);
+        assert_eq!(n_of(SECOND / 10 - 1), 0);
+        assert_eq!(n_of(SECOND / 10), 1);
+        assert_eq!(n_of(60 * SECOND), 10);
+        assert!(limits.may_remember(Actor::Key(KeyId([2; 16])), 60 * SECOND));
     }
 
     #[test]

@@ -10,14 +10,15 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
-use hyper::Method;
 use hyper::body::Body as _;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request;
+use hyper::{Method, Uri};
 use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
 use crate::access::principal::{Actor, Principal};
+use crate::engine::refusals::RefusedWrite;
 use crate::http::auth::{self, Audience};
 use crate::http::body::{Coding, Upload};
 use crate::http::cors::{self, Preflight};
@@ -89,7 +90,11 @@ where
                 class: route.class,
                 answers,
             };
+            let (method, uri) = (request.method().clone(), request.uri().clone());
             let mut response = route.pass(inner, request, &asked, &mut passage).await;
+            if let Some(refused) = route.refused(&response, (&method, &uri), &asked, &passage) {
+                asked.shell.house.refused(refused).await;
+            }
             response.extensions_mut().insert(passage);
             Ok(response)
         })
@@ -152,6 +157,42 @@ impl Route {
             cors::open_to(origin, response.headers_mut());
         }
         response
+    }
+
+    /// What is to be remembered of an answer: that a known caller was refused a change, or that
+    /// somebody's key came in an address. What was too much or too late is only counted.
+    fn refused(
+        &self,
+        response: &Response,
+        (method, uri): (&Method, &Uri),
+        asked: &Asked,
+        passage: &Passage,
+    ) -> Option<RefusedWrite> {
+        let code = response.extensions().get::<Arc<Problem>>()?.code();
+        let is_read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let changes = matches!(
+            self.rate,
+            Some(Rate::Writes | Rate::Exports | Rate::Backups)
+        );
+        let is_refusal = (400..500).contains(&code.status()) && code != Code::RateLimited;
+        let shell = &asked.shell;
+        let by = match code {
+            Code::KeyInUrl => auth::owner_of_leaked(shell, uri.query())?,
+            _ if is_refusal && changes && !is_read => passage.by?,
+            _ => return None,
+        };
+        if !shell.limits.may_remember(by, shell.nanos()) {
+            shell.counts.not_audited.inc();
+            return None;
+        }
+        let pattern = passage.path.as_ref().map_or("", MatchedPath::as_str);
+        Some(RefusedWrite {
+            by,
+            address: asked.address.to_string(),
+            action: format!("{method} {pattern}"),
+            path: uri.path().to_owned(),
+            code: code.as_str(),
+        })
     }
 
     /// Everything that can be said from the head alone: whether there is room, whether the body

@@ -23,6 +23,7 @@ use crate::access::key::Doorkeeper;
 use crate::domain::id::RequestId;
 use crate::domain::time::Timestamp;
 use crate::engine::error::EngineError;
+use crate::engine::refusals::RefusedWrite;
 use crate::http::Settings;
 use crate::http::address::client_address;
 use crate::http::body::BodyRoom;
@@ -69,6 +70,9 @@ pub trait House: Doorkeeper {
         &self,
         revision: u64,
     ) -> Pin<Box<dyn Future<Output = Result<(), EngineError>> + Send + '_>>;
+
+    /// Remembers a change that is being refused.
+    fn refused(&self, refused: RefusedWrite) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// What a shell is made of beside its routes.

@@ -2,8 +2,9 @@
 
 use std::io::Write as _;
 
-use endcap::access::principal::Role;
+use endcap::access::principal::{Actor, Role};
 use endcap::domain::id::KeyId;
+use endcap::engine::refusals::RefusedWrite;
 use endcap::http::quota::Quota;
 
 use crate::http_rig::{Server, expired_key, key, request};
@@ -383,7 +384,7 @@ async fn answers_are_counted_by_route_and_status() {
     ] {
         assert_eq!(server.answered(pattern, status), n, "{pattern} {status}");
     }
-    assert_eq!(server.refused("unreadable"), 1);
+    assert_eq!(server.n_refused("unreadable"), 1);
 }
 
 #[tokio::test]
@@ -474,7 +475,7 @@ async fn what_fits_passes_and_one_more_is_refused_whoever_else_calls() {
             format!("\"writes\";r=0;t={wait_s}")
         );
         assert_eq!(refused.header("ratelimit-policy"), "\"writes\";q=1;w=3600");
-        assert_eq!(server.refused("rate-limited"), n);
+        assert_eq!(server.n_refused("rate-limited"), n);
     }
     // The connection stays, the key still reads, and other keys write.
     raw.send(with_key("GET", "/who", Some(&flood), "")).await;
@@ -483,6 +484,81 @@ async fn what_fits_passes_and_one_more_is_refused_whoever_else_calls() {
     let other = raw.answer().await;
     assert_eq!(other.status, 200);
     assert!(other.header("ratelimit").starts_with("\"writes\";r=4;t="));
+}
+
+#[tokio::test]
+async fn refused_changes_of_known_callers_are_remembered_ten_a_second() {
+    let server = Server::plain().await;
+    let remembered = || std::mem::take(&mut *server.refused.lock().unwrap());
+    let mer = key(Role::Merchandiser);
+    let mut raw = server.connect().await;
+    let malformed = format!(
+        "POST /json?a=b HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {mer}\r\nContent-Length: 1\r\n\r\n{{"
+    );
+    raw.send(&malformed).await;
+    is(&raw.answer().await, 400, "malformed-json");
+    let expected = RefusedWrite {
+        by: Actor::Key(KeyId([Role::Merchandiser as u8 + 1; 16])),
+        address: "127.0.0.1".to_owned(),
+        action: "POST /json".to_owned(),
+        path: "/json".to_owned(),
+        code: "malformed-json",
+    };
+    assert_eq!(remembered(), [expected]);
+    // Neither what is read, nor what succeeds, nor who is unknown, nor what was too much.
+    raw.send(with_key(
+        "GET",
+        "/who",
+        Some(&mer),
+        "x-endcap-min-revision: x\r\n",
+    ))
+    .await;
+    is(&raw.answer().await, 400, "bad-header");
+    raw.send(with_key("POST", "/who", Some(&mer), "")).await;
+    assert_eq!(raw.answer().await.status, 200);
+    raw.send(with_key("POST", "/who", Some("ec_mer_x"), ""))
+        .await;
+    is(&raw.answer().await, 401, "key-unknown");
+    raw.send(with_key(
+        "POST",
+        "/rank",
+        Some(&mer),
+        "x-endcap-min-revision: x\r\n",
+    ))
+    .await;
+    is(&raw.answer().await, 400, "bad-header");
+    assert_eq!(remembered(), []);
+    let mut n = 0;
+    while server.metrics.refusals_not_audited.get() < 3 {
+        raw.send(&malformed).await;
+        assert_ne!(raw.answer().await.status, 200);
+        n += 1;
+        assert!(n < 100_000, "ten a second");
+    }
+    assert!(9 <= remembered().len());
+    // Another key's are remembered all the same.
+    raw.send(request("POST", "/json", "", "{")).await;
+    is(&raw.answer().await, 400, "malformed-json");
+    assert_eq!(remembered().len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_in_an_address_is_remembered_as_its_owners() {
+    let server = Server::plain().await;
+    for (leaked, n) in [(key(Role::Analyst), 1), ("ec_ana_x".to_owned(), 0)] {
+        let path = format!("/rank?key={leaked}");
+        let answer = server.ask(with_key("GET", &path, None, "")).await;
+        is(&answer, 401, "key-in-url");
+        let remembered = std::mem::take(&mut *server.refused.lock().unwrap());
+        assert_eq!(remembered.len(), n);
+        for refused in remembered {
+            assert_eq!(refused.by, Actor::Key(KeyId([Role::Analyst as u8 + 1; 16])));
+            assert_eq!(
+                (&*refused.action, &*refused.path, refused.code),
+                ("GET /rank", "/rank", "key-in-url")
+            );
+        }
+    }
 }
 
 #[tokio::test]
