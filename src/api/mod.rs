@@ -6,7 +6,7 @@
 //!
 //! - [`storefront`]: what a shop's pages call
 //! - [`merchandiser`]: markets, goods, feeds, promotions
-//! - [`operator`]: keys, backups, status
+//! - [`operator`]: keys, audit, backups, status
 //! - [`ops`]: health, metrics, version, the clock of tests
 //! - [`wire`]: JSON as read and written by all of them
 //! - [`document`]: the OpenAPI document, made of the handlers
@@ -74,6 +74,7 @@ fn collected(stop: Stop, settings: &Settings) -> OpenApiRouter<Engine> {
         .merge(operator::keys::routes())
         .merge(operator::status::routes(&settings.rates))
         .merge(operator::backups::routes())
+        .merge(operator::audit::routes())
         .merge(ops::health::routes(stop))
         .merge(ops::version::routes())
         .merge(ops::clock::routes())

@@ -18,7 +18,7 @@
 //! - [`promotions`], [`picks`]: what merchandisers decide, and what it holds
 //! - [`markets`], [`mappings`], [`imports`] and their [`results`], [`browse`]: shop fronts, feeds, looking around in the goods
 //! - [`keys`]: who may come in, [`uses`] when they last did; [`health`], [`jobs`], [`backups`]: keeping it running
-//! - [`error`]: what is refused, and [`refusals`] what remembers it
+//! - [`error`]: what is refused, [`refusals`] what remembers it, [`audit`] who reads all of it
 //!
 //! Invariants: an answer comes from one revision, which it names; a write answered with success is
 //! durable and in the published snapshot; a write that is refused changes nothing; every write
@@ -30,6 +30,7 @@
 
 mod arms;
 mod asked;
+pub mod audit;
 pub mod backups;
 pub mod browse;
 pub mod clock;
