@@ -77,6 +77,9 @@ impl Engine {
         if due("uses") {
             log("uses", self.note_uses(now).await);
         }
+        if due("audit") {
+            log("audit", self.chain_audit(now).await);
+        }
         if due("uploads") {
             log("uploads", self.sweep_uploads(now).await);
         }

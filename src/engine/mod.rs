@@ -33,6 +33,7 @@ mod asked;
 pub mod audit;
 pub mod backups;
 pub mod browse;
+mod chain;
 pub mod clock;
 pub mod commit;
 pub mod entropy;

@@ -160,3 +160,40 @@ async fn operators_of_a_market_see_what_is_about_theirs() {
     // What its own key was refused is its own.
     assert!(others.contains(&format!("DELETE /v1/promotions/{{promotion}} {path}")));
 }
+
+#[tokio::test]
+async fn each_night_is_chained_to_the_one_before() {
+    let app = App::shop(20).await;
+    let (ada, key) = own_key(&app).await;
+    let digests = || entries(&app, &key, "action=audit.digest");
+    app.later("2027-03-11T00:59:59Z").await;
+    assert_eq!(
+        digests().await,
+        Vec::<Value>::new(),
+        "the day may still grow"
+    );
+    app.later("2027-03-11T02:00:00Z").await;
+    let first = digests().await;
+    assert_eq!(first.len(), 1);
+    assert_eq!(first[0]["at"], "2027-03-11T00:00:00.000Z");
+    assert_eq!(
+        (&first[0]["actor"], &first[0]["before"]),
+        (&json!("audit"), &Value::Null)
+    );
+    // Two nights without an entry, then one with a refusal only.
+    app.later("2027-03-13T02:00:00Z").await;
+    assert_eq!(digests().await, first);
+    let odd = app.ask_as(&key, "POST", "/v1/promotions", &[], "{}").await;
+    odd.refuses(422, "invalid");
+    app.later("2027-03-14T02:00:00Z").await;
+    let second = digests().await;
+    assert_eq!(second.len(), 2);
+    assert_eq!(second[1]["at"], "2027-03-14T00:00:00.000Z");
+    assert_eq!(second[1]["before"], first[0]["after"]);
+    assert_ne!(second[1]["after"], first[0]["after"]);
+    // Callers of one market only see what is about theirs.
+    let local = app.key("operator", &json!({})).await;
+    let seen = entries(&app, &local, "action=audit.digest").await;
+    assert_eq!(seen, Vec::<Value>::new());
+    assert_eq!(entries(&app, &key, &format!("actor={ada}")).await.len(), 1);
+}
