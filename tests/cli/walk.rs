@@ -3,9 +3,10 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::rig::{Said, Served, run};
 
@@ -307,14 +308,61 @@ fn an_export_is_a_store_again_and_not_with_one_wrong_byte() {
     run(folder.path(), &["verify", "all.jsonl"]).ok();
 }
 
+#[test]
+fn a_backup_is_told_with_its_size_and_digest() {
+    let folder = tempfile::tempdir().unwrap();
+    let (served, _) = set_up(folder.path());
+    let items = served.ada(&["backup", "--format", "json"]).json()["items"].clone();
+    let items = items.as_array().unwrap();
+    assert_eq!(items.len(), 2);
+    for item in items {
+        let begins = format!("{}-", item["space"].as_str().unwrap());
+        let files = fs::read_dir(folder.path().join("data/backups")).unwrap();
+        let mut paths = files.map(|entry| entry.unwrap().path());
+        let is_own = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            name.starts_with(&begins)
+        };
+        let bytes = fs::read(paths.find(is_own).unwrap()).unwrap();
+        assert_eq!(item["bytes"], bytes.len());
+        let last = bytes[..bytes.len() - 1]
+            .iter()
+            .rposition(|byte| *byte == b'\n');
+        let lines = &bytes[..=last.unwrap()];
+        let digest: String = Sha256::digest(lines)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(item["sha256"], digest);
+    }
+    let listed = ask_as_ada(&served, "/v1/backups");
+    for item in items {
+        assert!(
+            listed.contains(item["sha256"].as_str().unwrap()),
+            "{listed}"
+        );
+    }
+    assert_eq!(served.terminate(), Some(0));
+}
+
 /// Sends one request as its bytes; the whole answer.
-fn ask(address: &str, path: &str) -> String {
+fn ask(address: &str, path: &str, header: &str) -> String {
     let mut socket = TcpStream::connect(address).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{header}\r\n");
     socket.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();
     answer
+}
+
+fn ask_as_ada(served: &Served, path: &str) -> String {
+    let address = served.url().trim_start_matches("http://");
+    let key = served.read("ada.key");
+    ask(
+        address,
+        path,
+        &format!("Authorization: Bearer {}\r\n", key.trim()),
+    )
 }
 
 #[test]
@@ -337,10 +385,10 @@ fn settings_open_a_socket_for_watching_and_change_the_rates() {
         std::thread::yield_now();
     };
     for path in ["/health/ready", "/metrics", "/v1/status"] {
-        let answer = ask(&address, path);
+        let answer = ask(&address, path, "");
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
-    let closed = ask(&address, "/v1/keys");
+    let closed = ask(&address, "/v1/keys", "");
     assert!(closed.starts_with("HTTP/1.1 404 "), "{closed}");
     assert_eq!(served.terminate(), Some(0));
 }

@@ -214,3 +214,12 @@ async fn a_key_tells_the_last_day_of_its_use() {
         .await;
     assert_eq!(renamed.json["last_used_day"], "2027-03-13");
 }
+
+#[tokio::test]
+async fn a_store_in_memory_says_that_it_has_no_backups() {
+    let app = App::shop(3).await;
+    assert_eq!(app.get("/v1/backups").await.json["items"], json!([]));
+    let refused = app.ask("POST", "/v1/backups", &[], "").await;
+    refused.refuses(503, "store-unavailable");
+    assert_eq!(refused.header("ratelimit-policy"), "\"backups\";q=4;w=3600");
+}
