@@ -6,6 +6,7 @@ use crate::access::may::{Object, Verb};
 use crate::domain::time::Timestamp;
 use crate::engine::commit::Intent;
 use crate::engine::error::EngineError;
+use crate::engine::health::BackedUp;
 use crate::engine::start::Engine;
 use crate::store::Space;
 use crate::store::backup::BackupError;
@@ -86,6 +87,28 @@ impl Engine {
             Ok::<_, BackupError>(found)
         };
         Ok(tokio::task::spawn_blocking(list)
+            .await
+            .map_err(EngineError::internal)??)
+    }
+
+    /// The newest backups of `config` and `trade`.
+    pub(in crate::engine) async fn last_backups(
+        &self,
+    ) -> Result<[Option<BackedUp>; 2], EngineError> {
+        let engine = self.clone();
+        let look = move || {
+            let stores = engine.stores();
+            let mut last = [None, None];
+            for (space, last) in [Space::Config, Space::Trade].into_iter().zip(&mut last) {
+                let points = stores.backups().verified(stores.identity().of(space))?;
+                *last = points.first().map(|point| BackedUp {
+                    revision: point.revision.0,
+                    as_of: point.as_of,
+                });
+            }
+            Ok::<_, BackupError>(last)
+        };
+        Ok(tokio::task::spawn_blocking(look)
             .await
             .map_err(EngineError::internal)??)
     }

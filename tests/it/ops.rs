@@ -1,7 +1,7 @@
 //! What looks after the process asks how it is.
 
 use endcap::http::host::PublicUrl;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::{App, DOCUMENT, NOON};
 
@@ -32,6 +32,10 @@ async fn a_process_says_how_it_is() {
     assert_eq!(app.get("/openapi.json").await.json, *DOCUMENT);
     let status = app.get("/v1/status").await;
     assert_eq!(status.json["markets"][0]["variants"], 3);
+    let market = &status.json["markets"][0];
+    assert_eq!(market["snapshot"], market["revision"]);
+    assert_eq!(market["published_at"], NOON);
+    assert_eq!(status.json["config"]["last_backup"], Value::Null);
     let limits = app.get("/v1/limits").await.json;
     assert_eq!(limits["promotion"]["name_chars_max"], 50);
     assert_eq!(

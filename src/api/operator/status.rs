@@ -51,6 +51,12 @@ pub struct MarketStatusBody {
     limit: usize,
     /// Revision of its settings and goods.
     revision: u64,
+    /// Revision that its newest snapshot came with; later ones changed nothing in it.
+    #[schema(required = true)]
+    snapshot: Option<u64>,
+    /// When that was published.
+    #[schema(required = true)]
+    published_at: Option<String>,
     /// When its order changes by time alone; null if it does not.
     #[schema(required = true)]
     view_until: Option<String>,
@@ -69,6 +75,19 @@ pub struct StoreBody {
     free_bytes: Option<u64>,
     /// What the last start repaired, one line each.
     repairs: Vec<String>,
+    /// Null if there is none.
+    #[schema(required = true)]
+    last_backup: Option<LastBackupBody>,
+}
+
+/// A space's newest backup.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LastBackupBody {
+    /// Up to which revision it reaches.
+    revision: u64,
+    /// Time of the last commit in it; null if there was none.
+    #[schema(required = true)]
+    as_of: Option<String>,
 }
 
 /// Pages counted since the start.
@@ -173,9 +192,8 @@ pub(crate) fn watched_routes() -> OpenApiRouter<Engine> {
     extensions(("x-problems" = json!([]))),
 )]
 async fn read_status(State(engine): State<Engine>, caller: Caller) -> Result<Response, Problem> {
-    Ok(answer::ok(&StatusBody::of(
-        engine.status(&caller.principal)?,
-    )))
+    let status = engine.status(&caller.principal).await?;
+    Ok(answer::ok(&StatusBody::of(status)))
 }
 
 /// Read the limits
@@ -246,6 +264,10 @@ impl StatusBody {
             index_lag: space.index_lag,
             free_bytes: space.free_bytes,
             repairs: space.repairs,
+            last_backup: space.last_backup.map(|last| LastBackupBody {
+                revision: last.revision,
+                as_of: last.as_of.map(|at| at.to_string()),
+            }),
         });
         Self {
             writes: status.writes.as_str(),
@@ -272,6 +294,8 @@ impl MarketStatusBody {
             active: status.active,
             limit: status.limit,
             revision: status.revision,
+            snapshot: status.snapshot.map(|(revision, _)| revision),
+            published_at: status.snapshot.map(|(_, at)| at.to_string()),
             view_until: status.view_until.map(|until| until.to_string()),
         }
     }
