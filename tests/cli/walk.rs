@@ -1,7 +1,8 @@
 //! From an empty directory to a promoted page, with nothing but the program.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{Read, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
@@ -232,6 +233,13 @@ fn a_revoked_key_opens_nothing() {
     let nobody = served.run(&["rank", "--market", "se"]);
     assert_eq!(nobody.code, Some(5), "{}", nobody.err);
     assert!(nobody.err.contains("ENDCAP_KEY"), "{}", nobody.err);
+    let told = served.ada(&["audit", "--object", id]);
+    told.ok();
+    for action in ["key.create", "key.revoke"] {
+        assert!(told.out.contains(action), "{}", told.out);
+    }
+    let refused = served.ada(&["audit", "--actor", id]);
+    assert!(refused.out.contains("not-permitted"), "{}", refused.out);
     let listed = served.ada(&["key", "list"]);
     assert!(
         !listed.out.contains(id) && listed.out.contains("ada"),
@@ -329,14 +337,17 @@ fn a_backup_is_told_with_its_size_and_digest() {
             .iter()
             .rposition(|byte| *byte == b'\n');
         let lines = &bytes[..=last.unwrap()];
-        let digest: String = Sha256::digest(lines)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let mut digest = String::new();
+        for byte in Sha256::digest(lines) {
+            write!(digest, "{byte:02x}").unwrap();
+        }
         assert_eq!(item["sha256"], digest);
     }
     let listed = ask_as_ada(&served, "/v1/backups");
+    let status = served.ada(&["status", "--format", "json"]).json();
     for item in items {
+        let space = item["space"].as_str().unwrap();
+        assert_eq!(status[space]["last_backup"]["revision"], item["revision"]);
         assert!(
             listed.contains(item["sha256"].as_str().unwrap()),
             "{listed}"
