@@ -48,7 +48,7 @@ const N_ROUNDS: usize = 5;
 const N_KEYS: usize = 64;
 
 /// A body of the size of a ranked page.
-const CANNED_BYTES: usize = 2_100;
+const CANNED_BYTES: usize = 8_670;
 
 fn main() {
     if std::env::var_os(AS_SERVER).is_none() {

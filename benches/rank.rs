@@ -47,7 +47,8 @@ fn main() {
     }
     for n in sizes {
         let market = Market::new(n, Shape::Usual);
-        println!("\n## {n} variants");
+        let n_held: u32 = market.sets.iter().map(RowSet::len).sum();
+        println!("\n## {n} variants, held {n_held} times by 100 promotions");
         let mixed = mixed(&market);
         worst_promotions(&market, mixed);
         shapes(&market);

@@ -101,6 +101,8 @@ pub(crate) struct Market {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) base: Arc<RankBase>,
     pub(crate) view: MarketView,
+    /// Rows of its promotions, by slot.
+    pub(crate) sets: Vec<RowSet>,
     pub(crate) today: Today,
     /// Coins of the measured promotions.
     pub(crate) coins: Vec<(Slot, Coin)>,
@@ -164,6 +166,7 @@ impl Market {
             catalogue,
             base,
             view,
+            sets,
             today,
             coins,
         }

@@ -47,6 +47,18 @@ impl<T: Clone> Chunked<T> {
         }
     }
 
+    /// Whether both have elements that are alike at every place; shared chunks are alike unseen.
+    pub(super) fn agrees(&self, other: &Self, alike: impl Fn(&T, &T) -> bool) -> bool {
+        self.len == other.len
+            && self.chunks.iter().zip(&other.chunks).all(|(own, others)| {
+                Arc::ptr_eq(own, others)
+                    || own
+                        .iter()
+                        .zip(others.iter())
+                        .all(|(own, other)| alike(own, other))
+            })
+    }
+
     /// The elements in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flat_map(|chunk| chunk.iter())

@@ -45,6 +45,7 @@ pub mod product;
 pub mod row;
 pub mod score;
 mod settle;
+mod shape;
 mod stage;
 mod tally;
 pub mod text;

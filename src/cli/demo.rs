@@ -255,11 +255,9 @@ async fn arm(
         faults: Vec::new(),
     };
     let answer = engine.rank(principal, &request, &extras).await?;
-    Ok(answer
-        .arms
-        .iter()
-        .find(|(id, _)| *id == promotion)
-        .map(|(_, arm)| *arm))
+    let mut arms = answer.arms();
+    let own = arms.find(|(id, _)| **id == promotion.text());
+    Ok(own.map(|(_, arm)| arm))
 }
 
 fn market() -> MarketId {

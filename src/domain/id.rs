@@ -180,9 +180,16 @@ macro_rules! ids {
             }
         }
 
+        impl $name {
+            /// The written form.
+            pub fn text(self) -> IdText {
+                IdText::new($prefix, self.0)
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "_{}"), encode_id(self.0))
+                f.write_str(self.text().as_str())
             }
         }
     )+ };
@@ -201,13 +208,30 @@ ids! {
     RequestId = "req",
 }
 
-/// 26 characters, most significant first, so that text order is byte order.
-fn encode_id(bytes: [u8; 16]) -> String {
-    let number = u128::from_be_bytes(bytes);
-    (0..ID_CHARS)
-        .rev()
-        .map(|place| CROCKFORD[(number >> (5 * place) & 31) as usize] as char)
-        .collect()
+/// Characters of a prefix and the underscore behind it.
+const PREFIX_CHARS: usize = 4;
+
+/// A written id: plain letters, digits and an underscore, kept in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdText([u8; PREFIX_CHARS + ID_CHARS]);
+
+impl IdText {
+    /// The prefix, then 26 characters, most significant first, so that text order is byte order.
+    fn new(prefix: &str, bytes: [u8; 16]) -> Self {
+        let mut text = [b'_'; PREFIX_CHARS + ID_CHARS];
+        text[..PREFIX_CHARS - 1].copy_from_slice(prefix.as_bytes());
+        let mut number = u128::from_be_bytes(bytes);
+        for character in text[PREFIX_CHARS..].iter_mut().rev() {
+            *character = CROCKFORD[(number & 31) as usize];
+            number >>= 5;
+        }
+        Self(text)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("an id is written in ASCII")
+    }
 }
 
 fn decode_id(text: &str) -> Option<[u8; 16]> {

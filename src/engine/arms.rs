@@ -1,6 +1,6 @@
 //! Which measured promotions a request does not see.
 
-use crate::domain::id::PromotionId;
+use crate::domain::id::IdText;
 use crate::engine::rank::{ForcedArms, RankWarning, warning};
 use crate::engine::snapshot::TimedView;
 use crate::measurement::split::{Arm, SessionDigest};
@@ -47,31 +47,18 @@ pub(in crate::engine) fn withheld(
     mask
 }
 
+/// The arm of each measured promotion, in order of their ids.
 pub(in crate::engine) fn arms_of(
     timed: &TimedView,
     withheld: SlotMask,
-    split: bool,
-) -> Vec<(PromotionId, Arm)> {
-    if !split {
-        return Vec::new();
-    }
-    let arm = |slot| {
-        if withheld.contains(slot) {
+) -> impl Iterator<Item = (&IdText, Arm)> {
+    timed.measured.iter().map(move |measured| {
+        let is_withheld = withheld.contains(measured.slot);
+        let arm = if is_withheld {
             Arm::Withheld
         } else {
             Arm::Shown
-        }
-    };
-    let mut arms: Vec<_> = timed
-        .measured
-        .iter()
-        .map(|measured| {
-            (
-                timed.view.table().promotion(measured.slot),
-                arm(measured.slot),
-            )
-        })
-        .collect();
-    arms.sort_unstable_by_key(|(id, _)| *id);
-    arms
+        };
+        (&measured.id, arm)
+    })
 }

@@ -18,7 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::engine::goods;
 use crate::engine::snapshot::{Held, MarketState, Secrets, Snapshot};
 use crate::engine::start::Engine;
-use crate::engine::view::{self, Goods, Sets};
+use crate::engine::view::{self, Goods, Known, Sets};
 use crate::promotion::terms::Promotion;
 use crate::ranking::base::RankBase;
 use crate::record::access::KeyV1;
@@ -242,12 +242,16 @@ impl Folder {
         let former = self.states.get(id);
         let same_goods =
             former.filter(|state| *state.goods == *stored && *state.market.value == *market);
-        let (catalogue, base, known) = if let Some(state) = same_goods {
-            let (catalogue, base) = (Arc::clone(&state.catalogue), Arc::clone(&state.base));
-            (catalogue, base, state.sets.clone())
+        let (catalogue, base) = if let Some(state) = same_goods {
+            (Arc::clone(&state.catalogue), Arc::clone(&state.base))
         } else {
-            let (catalogue, base) = self.load_goods(market, stored)?;
-            (catalogue, base, Sets::new())
+            self.load_goods(market, stored, former.map(|state| &*state.base))?
+        };
+        let none = Sets::new();
+        let known = Known {
+            sets: former.map_or(&none, |state| &state.sets),
+            of_these_goods: same_goods.is_some(),
+            view: former.and_then(|state| state.views.last().map(Arc::as_ref)),
         };
         let promotions: Vec<Held<Promotion>> = self
             .promotions
@@ -260,7 +264,7 @@ impl Folder {
             base: &base,
             promotions: &promotions,
         };
-        let (views, sets) = view::views(&goods, now, &known);
+        let (views, sets) = view::views(&goods, now, known);
         Ok(MarketState {
             market: Held::new(held.revision, market.clone()),
             goods: Arc::new(stored.clone()),
@@ -277,6 +281,7 @@ impl Folder {
         &self,
         market: &Market,
         stored: &GoodsV1,
+        former: Option<&RankBase>,
     ) -> Result<(Arc<Catalogue>, Arc<RankBase>), FoldError> {
         if let Some(prepared) = self.engine.take_prepared(&market.id, stored) {
             return Ok(prepared);
@@ -287,8 +292,11 @@ impl Folder {
             why: why.to_string(),
         })?;
         let catalogue = Arc::new(catalogue);
-        let base = Arc::new(RankBase::build(&catalogue));
-        Ok((catalogue, base))
+        let base = match former {
+            Some(former) => RankBase::after(former, &catalogue),
+            None => RankBase::build(&catalogue),
+        };
+        Ok((catalogue, Arc::new(base)))
     }
 
     /// Takes in one record as it stands now; `None` for one that was deleted.

@@ -15,7 +15,7 @@ use crate::catalogue::attribute::COST;
 use crate::catalogue::row::Row;
 use crate::domain::category::CategoryId;
 use crate::domain::complaint::Complaint;
-use crate::domain::id::{MarketId, Panel, PromotionId, SessionKey, Shopper};
+use crate::domain::id::{IdText, MarketId, Panel, PromotionId, SessionKey, Shopper};
 use crate::domain::time::Timestamp;
 use crate::engine::arms::{arms_of, withheld};
 use crate::engine::asked::read_query;
@@ -151,8 +151,8 @@ pub struct RankAnswer {
     pub offset: u32,
     /// Why, item by item, if it was asked.
     pub explanations: Vec<Explanation>,
-    /// Arms of the measured promotions, in order of their ids.
-    pub arms: Vec<(PromotionId, Arm)>,
+    /// Slots that were withheld; `None` if nobody's arms were asked for.
+    split: Option<SlotMask>,
     /// What was odd.
     pub warnings: Vec<RankWarning>,
     /// Makes the items' tickets.
@@ -161,6 +161,14 @@ pub struct RankAnswer {
     pub next_cursor: Option<String>,
     /// Item by item, the promotions that would hold it and are in no view; if it was asked why.
     pub idle: Vec<Vec<Idle>>,
+}
+
+impl RankAnswer {
+    /// Arms of the measured promotions as written, in order of their ids; none without a session.
+    pub fn arms(&self) -> impl Iterator<Item = (&IdText, Arm)> {
+        let split = self.split.into_iter();
+        split.flat_map(|withheld| arms_of(&self.timed, withheld))
+    }
 }
 
 impl Engine {
@@ -216,7 +224,7 @@ impl Engine {
             offset: page.offset,
             explanations,
             idle,
-            arms: arms_of(&spot.timed, masks.withheld, is_split),
+            split: is_split.then_some(masks.withheld),
             warnings,
             tickets: spot.tickets(request, digest, now),
             next_cursor: spot.next_cursor(&page, fingerprint),

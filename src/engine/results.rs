@@ -350,7 +350,7 @@ impl Engine {
             move || {
                 let next = Arc::new(imported.next);
                 let goods = goods::next(&*chunks, &before.goods, &next, &imported.changes)?;
-                let base = Arc::new(RankBase::build(&next));
+                let base = Arc::new(RankBase::after(&before.base, &next));
                 Ok::<_, goods::GoodsError>((next, goods, base))
             }
         })

@@ -12,7 +12,7 @@ use crate::access::key::{KeyDigest, KeyRecord};
 use crate::catalogue::Catalogue;
 use crate::catalogue::market::Market;
 use crate::catalogue::row::RowSet;
-use crate::domain::id::{KeyId, MarketId, PromotionId};
+use crate::domain::id::{IdText, KeyId, MarketId, PromotionId};
 use crate::domain::time::{Date, Period, Timestamp};
 use crate::engine::seal::SealKey;
 use crate::measurement::split::{Coin, SplitKey};
@@ -124,13 +124,17 @@ pub struct TimedView {
     pub view: MarketView,
     /// Promotions by slot.
     pub promotions: Vec<Held<Promotion>>,
-    /// Slots of measured promotions, with what assigns their arms.
+    /// Their rows, by slot.
+    pub sets: Vec<Arc<HeldSet>>,
+    /// Slots of measured promotions, with what assigns their arms; in order of the promotions' ids.
     pub measured: Vec<MeasuredSlot>,
 }
 
 /// A slot whose arm depends on the session.
 #[derive(Clone, Copy, Debug)]
 pub struct MeasuredSlot {
+    /// The promotion's id as answers write it.
+    pub id: IdText,
     /// The slot.
     pub slot: Slot,
     /// Decides the arm of a session.

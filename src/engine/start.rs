@@ -23,7 +23,7 @@ use crate::engine::jobs::Ran;
 use crate::engine::pages::Pages;
 use crate::engine::snapshot::{MarketState, Snapshot, TimedView};
 use crate::engine::uses::Uses;
-use crate::engine::view::{self, Goods};
+use crate::engine::view::{self, Goods, Known};
 use crate::ranking::base::RankBase;
 use crate::record::Stored;
 use crate::record::desk::MetaV1;
@@ -538,7 +538,12 @@ impl Engine {
                 base: &state.base,
                 promotions: &promotions,
             };
-            Arc::new(view::build(&goods, at, &state.sets).0)
+            let known = Known {
+                sets: &state.sets,
+                of_these_goods: true,
+                view: state.views.last().map(Arc::as_ref),
+            };
+            Arc::new(view::build(&goods, at, known).0)
         };
         tokio::task::spawn_blocking(build)
             .await

@@ -10,22 +10,35 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::catalogue::Catalogue;
+use crate::catalogue::row::RowSet;
 use crate::domain::boost::BoostLevel;
 use crate::domain::id::PromotionId;
 use crate::domain::time::{Period, Timestamp, Today};
 use crate::engine::snapshot::{Held, HeldSet, MeasuredSlot, TimedView};
 use crate::measurement::split::{Coin, Share};
 use crate::predicate::written::WrittenMatcher;
-use crate::promotion::restriction;
-use crate::promotion::slot::SlotTable;
+use crate::promotion::restriction::{self, NodeMasks};
+use crate::promotion::slot::{Slot, SlotTable};
 use crate::promotion::state::{State, state};
 use crate::promotion::terms::Promotion;
 use crate::ranking::base::RankBase;
 use crate::ranking::build::MarketView;
+use crate::ranking::edit::SlotRows;
 use crate::selection::evaluate::evaluate;
 
 /// Rows of promotions by id, to be used again while nothing they depend on changes.
 pub(in crate::engine) type Sets = BTreeMap<PromotionId, Arc<HeldSet>>;
+
+/// What was made before, to be used again.
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Known<'a> {
+    /// Rows of promotions.
+    pub(in crate::engine) sets: &'a Sets,
+    /// Whether they were evaluated over the goods that stand.
+    pub(in crate::engine) of_these_goods: bool,
+    /// A view with some of these rows.
+    pub(in crate::engine) view: Option<&'a TimedView>,
+}
 
 /// What a view is made of.
 pub(in crate::engine) struct Goods<'a> {
@@ -37,11 +50,11 @@ pub(in crate::engine) struct Goods<'a> {
     pub(in crate::engine) promotions: &'a [Held<Promotion>],
 }
 
-/// The view that holds at `now`, and the rows of its promotions; rows in `known` are used again.
+/// The view that holds at `now`, and the rows of its promotions; what is known is used again.
 pub(in crate::engine) fn build(
     goods: &Goods<'_>,
     now: Timestamp,
-    known: &Sets,
+    known: Known<'_>,
 ) -> (TimedView, Sets) {
     let today = Today::at(now, &goods.catalogue.locale().zone);
     let active: Vec<_> = goods
@@ -67,9 +80,14 @@ pub(in crate::engine) fn build(
         .map(|(slot, id, _)| (slot, &by_id[&id].value.restriction))
         .collect();
     let nodes = restriction::node_masks(goods.catalogue.graph(), &restrictions);
-    let rows: Vec<_> = table.iter().map(|(_, id, _)| &sets[&id].rows).collect();
-    let measured = table
+    let held: Vec<Arc<HeldSet>> = table
         .iter()
+        .map(|(_, id, _)| Arc::clone(&sets[&id]))
+        .collect();
+    let mut in_order: Vec<_> = table.iter().collect();
+    in_order.sort_unstable_by_key(|(_, id, _)| *id);
+    let measured = in_order
+        .into_iter()
         .filter_map(|(slot, id, _)| {
             let epoch = by_id[&id]
                 .value
@@ -77,21 +95,46 @@ pub(in crate::engine) fn build(
                 .filter(|epoch| !epoch.settings.aa)?;
             let share = Share::new(epoch.settings.share_shown).ok()?;
             Some(MeasuredSlot {
+                id: id.text(),
                 slot,
                 coin: Coin::new(epoch.salt, share),
             })
         })
         .collect();
-    let view = MarketView::build(goods.base, table, nodes, &rows);
+    let view = lay(goods.base, (table, nodes), &held, known.view);
     (
         TimedView {
             period: stretch(goods, now, &today),
             view,
             promotions,
+            sets: held,
             measured,
         },
         sets,
     )
+}
+
+/// Lays promotions over the goods: anew, or as an edit of a former view of the same layout.
+fn lay(
+    base: &Arc<RankBase>,
+    (table, nodes): (SlotTable, NodeMasks),
+    held: &[Arc<HeldSet>],
+    former: Option<&TimedView>,
+) -> MarketView {
+    let Some(former) = former.filter(|former| former.view.base().shares_layout(base)) else {
+        let rows: Vec<&RowSet> = held.iter().map(|set| &set.rows).collect();
+        return MarketView::build(base, table, nodes, &rows);
+    };
+    let rows = table.iter().zip(held).map(|((_, id, _), set)| {
+        let slot = former.view.table().slot_of(id);
+        let is_same = |slot: &Slot| Arc::ptr_eq(&former.sets[usize::from(slot.0)], set);
+        SlotRows {
+            rows: &set.rows,
+            former: slot.filter(is_same),
+        }
+    });
+    let rows: Vec<SlotRows<'_>> = rows.collect();
+    former.view.edited(base, table, nodes, &rows)
 }
 
 /// The view that holds at `now`, its successor if that boundary is near, and the rows of their
@@ -99,13 +142,18 @@ pub(in crate::engine) fn build(
 pub(in crate::engine) fn views(
     goods: &Goods<'_>,
     now: Timestamp,
-    known: &Sets,
+    known: Known<'_>,
 ) -> (Vec<Arc<TimedView>>, Sets) {
     let (current, mut sets) = build(goods, now, known);
     let end = current.period.end();
     let mut views = vec![Arc::new(current)];
     if end <= now.plus_ms(SUCCESSOR_AHEAD_MS) {
-        let (successor, more) = build(goods, end, &sets);
+        let known = Known {
+            sets: &sets,
+            of_these_goods: true,
+            view: views.last().map(Arc::as_ref),
+        };
+        let (successor, more) = build(goods, end, known);
         sets.extend(more);
         views.push(Arc::new(successor));
     }
@@ -119,14 +167,18 @@ fn rows_of(
     held: &Held<Promotion>,
     catalogue: &Catalogue,
     today: &Today,
-    known: &Sets,
+    known: Known<'_>,
 ) -> Arc<HeldSet> {
     let day = asks_for_age(&held.value).then_some(today.date);
     let same = |set: &&Arc<HeldSet>| set.revision == held.revision && set.day == day;
-    if let Some(set) = known.get(&held.value.id).filter(same) {
+    let former = known.sets.get(&held.value.id).filter(same);
+    if let Some(set) = former.filter(|_| known.of_these_goods) {
         return Arc::clone(set);
     }
     let rows = evaluate(&held.value.selection, catalogue, today);
+    if let Some(set) = former.filter(|set| set.rows == rows) {
+        return Arc::clone(set);
+    }
     Arc::new(HeldSet {
         revision: held.revision,
         day,

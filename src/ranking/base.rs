@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use crate::catalogue::Catalogue;
 use crate::catalogue::category::Node;
+use crate::catalogue::column::Column;
 use crate::catalogue::row::Row;
 use crate::domain::value::Value;
 use crate::predicate::rule::Attr;
@@ -27,22 +28,47 @@ pub struct RankBase {
 impl RankBase {
     /// Sorts by score and turns every attribute into rank order, in parallel.
     pub fn build(catalogue: &Arc<Catalogue>) -> Self {
-        let layout = Layout::build(catalogue);
+        Self::made(catalogue, Arc::new(Layout::build(catalogue)), None)
+    }
+
+    /// What [`RankBase::build`] would make, sharing all that a change of goods left as it was: the
+    /// layout if no score, product, group or category moved, and then every attribute in which no
+    /// value changed.
+    pub fn after(former: &Self, catalogue: &Arc<Catalogue>) -> Self {
+        if catalogue.stands_like(&former.catalogue) {
+            Self::made(catalogue, Arc::clone(&former.layout), Some(former))
+        } else {
+            Self::build(catalogue)
+        }
+    }
+
+    fn made(catalogue: &Arc<Catalogue>, layout: Arc<Layout>, former: Option<&Self>) -> Self {
         let names: Vec<&str> = catalogue.schema().iter().map(|(name, _)| name).collect();
+        let shared = |name: &str, column: &Column| {
+            let former = former?;
+            let same = std::ptr::eq(former.catalogue.column(name)?, column);
+            former.attributes.get(name).filter(|_| same).map(Arc::clone)
+        };
         let attributes = names
             .into_par_iter()
             .filter_map(|name| {
                 let column = catalogue.column(name)?;
-                let postings = Postings::build(column, &layout);
-                Some((name.to_owned(), Arc::new(postings)))
+                let postings = shared(name, column)
+                    .unwrap_or_else(|| Arc::new(Postings::build(column, &layout)));
+                Some((name.to_owned(), postings))
             })
             .collect();
         Self {
             catalogue: Arc::clone(catalogue),
-            layout: Arc::new(layout),
+            layout,
             attributes,
             values_of_nodes: values_of_nodes(catalogue),
         }
+    }
+
+    /// Whether every variant has the same row, rank and siblings in both, by being the same layout.
+    pub fn shares_layout(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.layout, &other.layout)
     }
 
     /// The goods.
@@ -99,4 +125,71 @@ fn values_of_nodes(catalogue: &Catalogue) -> Vec<Option<u32>> {
         }
     }
     of_nodes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use rand::RngExt;
+    use rand::rngs::ChaCha8Rng;
+
+    use super::*;
+    use crate::catalogue::change::Changes;
+    use crate::catalogue::product::ProductRecord;
+    use crate::domain::id::GroupKey;
+    use crate::domain::money::Minor;
+    use crate::domain::number::Score;
+    use crate::ranking::twin::{Draw, random_scene, seeded};
+
+    /// Changes one thing of some products; whether it is a thing that moves variants.
+    fn change(goods: &Catalogue, chance: &mut ChaCha8Rng) -> (Changes, bool) {
+        let moves = chance.random_bool(0.3);
+        let records: Vec<&Arc<ProductRecord>> = goods.products().map(|(_, own)| own).collect();
+        let mut products = BTreeMap::new();
+        for _ in 0..chance.random_range(1..5) {
+            let mut record = (**records[chance.random_range(0..records.len())]).clone();
+            if moves {
+                match chance.random_range(0..3) {
+                    0 => record.score = Some(Score::from_integer(chance.random_range(900..999))),
+                    1 => record.group = GroupKey::parse("a new one").ok(),
+                    _ => drop(record.variants.pop()),
+                }
+            } else {
+                for variant in &mut record.variants {
+                    variant.list_price = Some(Minor(chance.random_range(1..90_000)));
+                    variant.stock = Some(chance.random_range(0..3));
+                }
+            }
+            let kept = (!record.variants.is_empty()).then(|| Arc::new(record.clone()));
+            products.insert(record.key, kept);
+        }
+        let changes = Changes {
+            products,
+            ..Changes::default()
+        };
+        (changes, moves)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_base_after_a_change_is_the_built_one(seed in any::<u64>()) {
+            let mut chance = seeded(seed);
+            let draw = Draw { n_products: 60, siblings_max: 3, n_scores: 9, n_promotions: 0 };
+            let mut base = Arc::clone(random_scene(&mut chance, draw).view.base());
+            for _ in 0..6 {
+                let (changes, moves) = change(base.catalogue(), &mut chance);
+                let goods = Arc::new(base.catalogue().with(&changes));
+                let (after, built) = (RankBase::after(&base, &goods), RankBase::build(&goods));
+                prop_assert_eq!(&after.layout, &built.layout);
+                prop_assert_eq!(&after.attributes, &built.attributes);
+                prop_assert_eq!(&after.values_of_nodes, &built.values_of_nodes);
+                prop_assert!(moves || after.shares_layout(&base), "prices move nothing");
+                base = Arc::new(after);
+            }
+        }
+    }
 }

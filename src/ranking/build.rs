@@ -100,7 +100,7 @@ impl MarketView {
         for block in 0..n_blocks(n) {
             view.block_any.push(view.by_rank.any(block));
             view.block_all.push(view.by_rank.all(block));
-            view.set_narrow(block, view.levels.all());
+            view.set_narrow(block);
         }
         view
     }
@@ -174,13 +174,11 @@ impl MarketView {
         Bits::of(layout.n(), units.map(|unit| layout.rank_at(unit)))
     }
 
-    /// Gathers the narrow ranks of a block anew, for the levels of some slots.
-    pub(in crate::ranking) fn set_narrow(&mut self, block: usize, touched: SlotMask) {
+    /// Gathers the narrow ranks of a block anew.
+    pub(in crate::ranking) fn set_narrow(&mut self, block: usize) {
         for (level, own) in self.levels.masks.into_iter().enumerate() {
-            if !(own & touched).is_empty() {
-                let slots = own & !self.levels.broad;
-                self.narrow[level].replace(block, &self.by_rank.holders(block, slots));
-            }
+            let slots = own & !self.levels.broad;
+            self.narrow[level].replace(block, &self.by_rank.holders(block, slots));
         }
     }
 }
@@ -214,11 +212,6 @@ impl Levels {
     pub(in crate::ranking) fn stronger(&self, effect: Effect) -> SlotMask {
         let masks = self.masks[..usize::from(effect.0)].iter();
         masks.fold(SlotMask::EMPTY, |all, own| all | *own)
-    }
-
-    /// Slots of every level.
-    pub(in crate::ranking) fn all(&self) -> SlotMask {
-        self.stronger(Effect::NONE)
     }
 }
 

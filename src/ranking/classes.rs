@@ -8,8 +8,9 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use rayon::prelude::*;
 
-use crate::promotion::slot::SlotMask;
-use crate::ranking::words::BLOCK_BITS;
+use crate::promotion::slot::{Slot, SlotMask};
+use crate::ranking::edit::Renumbered;
+use crate::ranking::words::{BLOCK_BITS, Bits, Block, members};
 
 /// The mask of each variant, by rank or by unit.
 #[derive(Clone, Debug)]
@@ -22,7 +23,7 @@ pub(super) struct Classes {
 struct Chunk {
     /// Place of each variant's mask among `masks`.
     ids: Arc<[u16]>,
-    /// Distinct, when the chunk is made of its variants; edits may leave some that nobody holds.
+    /// Each is some variant's; after an edit some may be equal.
     masks: Arc<[SlotMask]>,
 }
 
@@ -34,6 +35,25 @@ impl Classes {
         }
     }
 
+    /// The same variants after slots were renumbered and others were laid over some of them.
+    pub(super) fn edited(&self, renumbered: &Renumbered, fresh: &[(Slot, &Bits)]) -> Self {
+        let edited = |(block, chunk): (usize, &Chunk)| {
+            let touching = fresh
+                .iter()
+                .filter_map(|(slot, bits)| Some((SlotMask::of(*slot), bits.block(block)?)));
+            let touching: Vec<_> = touching.collect();
+            if touching.is_empty() {
+                chunk.renumbered(renumbered)
+            } else {
+                chunk.overlaid(renumbered, &touching)
+            }
+        };
+        let chunks = self.chunks.par_iter().enumerate();
+        Self {
+            chunks: chunks.map(edited).collect(),
+        }
+    }
+
     /// The mask of a variant.
     #[inline]
     pub(super) fn at(&self, place: u32) -> SlotMask {
@@ -41,7 +61,7 @@ impl Classes {
         chunk.at(place as usize % BLOCK_BITS)
     }
 
-    /// Slots that hold some variant of a chunk, or did.
+    /// Slots that hold some variant of a chunk.
     pub(super) fn any(&self, chunk: usize) -> SlotMask {
         let masks = self.chunks[chunk].masks.iter();
         masks.fold(SlotMask::EMPTY, |any, mask| any | *mask)
@@ -99,6 +119,32 @@ impl Chunk {
             ids: ids.collect(),
             masks: masks.into(),
         }
+    }
+
+    /// Every variant keeps its place in the table of masks.
+    fn renumbered(&self, renumbered: &Renumbered) -> Self {
+        let masks: Arc<[SlotMask]> = self.masks.iter().map(|own| renumbered.mask(*own)).collect();
+        let masks = if masks == self.masks {
+            Arc::clone(&self.masks)
+        } else {
+            masks
+        };
+        Self {
+            ids: Arc::clone(&self.ids),
+            masks,
+        }
+    }
+
+    fn overlaid(&self, renumbered: &Renumbered, fresh: &[(SlotMask, &Block)]) -> Self {
+        let masks: Vec<SlotMask> = self.masks.iter().map(|own| renumbered.mask(*own)).collect();
+        let held = self.ids.iter().map(|id| masks[usize::from(*id)]);
+        let mut held: Vec<SlotMask> = held.collect();
+        for (own, words) in fresh {
+            for place in members(0, words) {
+                held[place as usize] |= *own;
+            }
+        }
+        Self::of(&held)
     }
 
     #[inline]

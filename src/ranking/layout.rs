@@ -20,7 +20,7 @@ use crate::ranking::words::{BLOCK_WORDS, Block, n_blocks};
 const VACANT: u32 = u32::MAX;
 
 /// Ranks, units and rows of a market, each as a place in the orders of the others.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Layout {
     /// First place of each rank's tie block.
     pub(super) block_start: Vec<u32>,
@@ -35,7 +35,7 @@ pub(super) struct Layout {
 }
 
 /// Runs of neighbouring units that belong together, told by the last unit of each.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Stretches {
     ends: Vec<u64>,
     n: u32,

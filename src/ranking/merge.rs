@@ -3,8 +3,8 @@
 //! A stream walks the market's blocks upward. It passes over a block that none of its slots
 //! touches, or that a stronger slot holds whole, takes the words of its level and of the filter, and
 //! hands out the ranks whose effective level is really its own, so that every rank comes out of
-//! exactly one stream. Broad promotions of stronger levels are taken out by words, never rank by
-//! rank.
+//! exactly one stream. Stronger levels are taken out by words, never rank by rank: broad promotions
+//! by their own, the narrow ones of a level by theirs together where all of them apply.
 
 use crate::promotion::slot::SlotMask;
 use crate::ranking::build::MarketView;
@@ -227,6 +227,13 @@ impl<'f, 'a> Stream<'f, 'a> {
         }
         for words in broad(view, self.over & any, block) {
             and_not_into(&mut self.words, words);
+        }
+        for level in 0..usize::from(self.effect.0).min(view.narrow.len()) {
+            let touching = view.levels.masks[level] & any & !view.levels.broad;
+            let all_apply = (touching & !source.mask).is_empty();
+            if all_apply && let Some(words) = view.narrow[level].block(block) {
+                and_not_into(&mut self.words, words);
+            }
         }
         true
     }

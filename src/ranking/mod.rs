@@ -8,7 +8,7 @@
 //! - [`order`]: ranks, landing places, the key that every path agrees with
 //! - [`base`]: what follows from the goods alone: ranks, siblings, [`posting`]s in rank order
 //! - [`build`]: one market's [`MarketView`](build::MarketView): the active promotions as a mask
-//!   per variant
+//!   per variant; [`edit`]: the view after some of them changed
 //! - [`query`]: what is asked; [`filter`]: its clauses over postings; [`matching`], [`facet`]: counts
 //! - [`page`]: the answer, by one of three plans that give the same items: [`eager`] from the
 //!   shortest list or by a scan of words, or the lazy [`merge`]
@@ -29,6 +29,7 @@ mod classes;
 mod clause;
 pub mod cursor;
 mod eager;
+pub mod edit;
 pub mod explain;
 pub mod facet;
 mod filter;

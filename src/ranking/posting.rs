@@ -25,7 +25,7 @@ const VALUES_PER_PAGE: usize = 256;
 pub(super) const MISSING: u32 = u32::MAX;
 
 /// One attribute.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Postings {
     /// Whether variants of one product may differ.
     pub(super) varies: bool,
@@ -41,7 +41,7 @@ pub(super) struct Postings {
 }
 
 /// Who holds each value of an attribute.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Values {
     /// Frequent values, ascending.
     pub(super) dense: Vec<(u32, Arc<Dense>)>,
@@ -79,7 +79,7 @@ pub(super) struct List<'a> {
 }
 
 /// Lists by value, in pages of neighbouring values that copies share.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Lists {
     pub(super) pages: Vec<Arc<Page>>,
     /// First value of each page.
@@ -87,7 +87,7 @@ pub(super) struct Lists {
 }
 
 /// Lists of neighbouring values.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Page {
     /// Where each list begins; one more than there are lists.
     pub(super) starts: Vec<u32>,
@@ -96,7 +96,7 @@ pub(super) struct Page {
 }
 
 /// The only value of each variant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Forward {
     /// By rank.
     pub(super) by_rank: Codes,
@@ -105,7 +105,7 @@ pub(super) struct Forward {
 }
 
 /// Numbers of values in chunks that copies share.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Codes {
     /// Of an attribute of less than 65,535 values.
     Narrow(Vec<Arc<[u16]>>),

@@ -6,8 +6,8 @@
 //! page needs to know what came before it. What was found out about a group is kept for a while,
 //! so that a group of a thousand variants is not asked a thousand times.
 
-/// Most groups that are remembered.
-const GROUPS_MAX: usize = 1_024;
+/// Most groups that are remembered: those of the deepest page that an offset may ask for.
+const GROUPS_MAX: usize = 11_000;
 
 /// Entries of the table of groups that were asked about; a power of two.
 const ENTRIES: usize = 1_024;

@@ -13,6 +13,10 @@ use crate::predicate::rule::Attr;
 use crate::ranking::explain::{Explanation, Reason};
 use crate::ranking::facet::Facet;
 
+/// Room for an item of usual keys, and for the arm of one promotion.
+const ITEM_BYTES: usize = 320;
+const ARM_BYTES: usize = 72;
+
 /// What the caller may see of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sight {
@@ -30,7 +34,8 @@ pub(crate) fn write(
     sight: Sight,
 ) -> Vec<u8> {
     let n_items = answer.page.items.len();
-    let mut out = Vec::with_capacity(512 + 320 * n_items);
+    let n_arms = answer.timed.measured.len();
+    let mut out = Vec::with_capacity(512 + ITEM_BYTES * n_items + ARM_BYTES * n_arms);
     out.push(b'{');
     name(&mut out, "request_id");
     string(&mut out, &id.to_string());
@@ -63,10 +68,8 @@ pub(crate) fn write(
         out.push(b'[');
         for slot in answer.page.applied.iter() {
             comma(&mut out);
-            string(
-                &mut out,
-                &answer.timed.view.table().promotion(slot).to_string(),
-            );
+            let promotion = answer.timed.view.table().promotion(slot);
+            string(&mut out, promotion.text().as_str());
         }
         out.push(b']');
     }
@@ -78,21 +81,14 @@ pub(crate) fn write(
 fn write_arms(out: &mut Vec<u8>, answer: &RankAnswer) {
     name(out, "measurement");
     out.push(b'[');
-    for (promotion, arm) in &answer.arms {
+    for (promotion, arm) in answer.arms() {
         comma(out);
-        out.push(b'{');
-        name(out, "promotion");
-        string(out, &promotion.to_string());
-        name(out, "arm");
-        string(
-            out,
-            if *arm == Arm::Shown {
-                "shown"
-            } else {
-                "withheld"
-            },
-        );
-        out.push(b'}');
+        out.extend_from_slice(b"{\"promotion\":\"");
+        out.extend_from_slice(promotion.as_str().as_bytes());
+        out.extend_from_slice(match arm {
+            Arm::Shown => &b"\",\"arm\":\"shown\"}"[..],
+            Arm::Withheld => b"\",\"arm\":\"withheld\"}",
+        });
     }
     out.push(b']');
 }

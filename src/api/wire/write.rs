@@ -7,16 +7,24 @@
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let bytes = text.as_bytes();
-    let mut from = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if b' ' <= byte && byte != b'"' && byte != b'\\' {
-            continue;
+    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    // Compiles to vector comparisons; hardly a text needs the loop below.
+    if bytes
+        .iter()
+        .fold(false, |any, byte| any | is_special(*byte))
+    {
+        let mut from = 0;
+        for (at, &byte) in bytes.iter().enumerate() {
+            if is_special(byte) {
+                out.extend_from_slice(&bytes[from..at]);
+                escape(out, byte);
+                from = at + 1;
+            }
         }
-        out.extend_from_slice(&bytes[from..at]);
-        escape(out, byte);
-        from = at + 1;
+        out.extend_from_slice(&bytes[from..]);
+    } else {
+        out.extend_from_slice(bytes);
     }
-    out.extend_from_slice(&bytes[from..]);
     out.push(b'"');
 }
 

@@ -1,0 +1,233 @@
+//! A view after some promotions changed, made of the view before.
+//!
+//! Most edits touch one promotion of a hundred, and its variants lie in few blocks. Where nothing
+//! was added, a block keeps which variant has which mask, and only the masks get the new numbers of
+//! their slots; so an edit costs the rows of the promotions that changed, and a few hundred masks a
+//! block.
+
+use std::sync::Arc;
+
+use crate::catalogue::row::RowSet;
+use crate::promotion::restriction::NodeMasks;
+use crate::promotion::slot::{SLOTS_MAX, Slot, SlotMask, SlotTable};
+use crate::ranking::base::RankBase;
+use crate::ranking::build::{Levels, MarketView, broad_slots};
+use crate::ranking::posting::Dense;
+use crate::ranking::words::n_blocks;
+
+/// Slots of a former view as those of the next one.
+pub(super) struct Renumbered {
+    of: [SlotMask; SLOTS_MAX],
+}
+
+/// The rows of a promotion in a view that is made of a former one.
+#[derive(Clone, Copy, Debug)]
+pub struct SlotRows<'a> {
+    /// The rows.
+    pub rows: &'a RowSet,
+    /// The slot of the former view that has the very same rows; `None` if the promotion is new or
+    /// holds others.
+    pub former: Option<Slot>,
+}
+
+impl MarketView {
+    /// What [`MarketView::build`] would make, of a former view over goods of the same layout.
+    ///
+    /// # Panics
+    /// If there are not as many sets as slots, or the layout is another one.
+    #[must_use]
+    pub fn edited(
+        &self,
+        base: &Arc<RankBase>,
+        table: SlotTable,
+        nodes: NodeMasks,
+        sets: &[SlotRows<'_>],
+    ) -> Self {
+        assert_eq!(table.len(), sets.len(), "one set for each slot");
+        assert!(
+            base.shares_layout(&self.base),
+            "ranks would mean other variants"
+        );
+        let layout = &self.base.layout;
+        let rows: Vec<&RowSet> = sets.iter().map(|set| set.rows).collect();
+        let slots = || table.iter().map(|(slot, ..)| slot).zip(sets);
+        let fresh: Vec<(Slot, Dense)> = slots()
+            .filter(|(_, set)| set.former.is_none())
+            .map(|(slot, set)| {
+                let units = set.rows.iter().filter_map(|row| layout.unit_of_row(row));
+                (slot, Dense::of(layout, units))
+            })
+            .collect();
+        let renumbered = Renumbered::new(slots());
+        let by_rank = fresh.iter().map(|(slot, own)| (*slot, &own.by_rank));
+        let by_unit = fresh.iter().map(|(slot, own)| (*slot, &own.by_unit));
+        let mut view = Self {
+            base: Arc::clone(base),
+            by_rank: self
+                .by_rank
+                .edited(&renumbered, &by_rank.collect::<Vec<_>>()),
+            by_unit: self
+                .by_unit
+                .edited(&renumbered, &by_unit.collect::<Vec<_>>()),
+            levels: Levels::new(&table, broad_slots(&table, &rows, self.base.n())),
+            table,
+            nodes,
+            block_any: Vec::new(),
+            block_all: Vec::new(),
+            broad: Vec::new(),
+            narrow: self.narrow.clone(),
+        };
+        view.broad = (view.table.iter().zip(sets))
+            .map(|((slot, ..), set)| {
+                let is_broad = view.levels.broad.contains(slot);
+                is_broad.then(|| match set.former {
+                    // The same rows of the same goods were as broad before.
+                    Some(former) => self.broad[usize::from(former.0)].clone(),
+                    None => (fresh.iter())
+                        .find_map(|(own, dense)| (*own == slot).then(|| dense.by_rank.clone())),
+                })?
+            })
+            .collect();
+        let (gone, moved) = self.moved(&view, sets);
+        for block in 0..n_blocks(self.base.n()) {
+            let (before, after) = (self.block_any[block], view.by_rank.any(block));
+            view.block_any.push(after);
+            view.block_all.push(view.by_rank.all(block));
+            if !(before & gone).is_empty() || !(after & moved).is_empty() {
+                view.set_narrow(block);
+            }
+        }
+        view
+    }
+
+    /// Slots of this view that another one lacks or has at another level, and the slots of that
+    /// one that are new or were at another level here.
+    fn moved(&self, next: &Self, sets: &[SlotRows<'_>]) -> (SlotMask, SlotMask) {
+        let mut stayed = SlotMask::EMPTY;
+        let mut moved = SlotMask::EMPTY;
+        for ((slot, _, level), set) in next.table.iter().zip(sets) {
+            match set.former {
+                Some(former) if self.table.level(former) == level => {
+                    stayed |= SlotMask::of(former);
+                }
+                _ => moved |= SlotMask::of(slot),
+            }
+        }
+        let own: SlotMask = self.table.iter().map(|(slot, ..)| slot).collect();
+        (own & !stayed, moved)
+    }
+}
+
+impl Renumbered {
+    fn new<'a>(slots: impl Iterator<Item = (Slot, &'a SlotRows<'a>)>) -> Self {
+        let mut of = [SlotMask::EMPTY; SLOTS_MAX];
+        for (slot, set) in slots {
+            if let Some(former) = set.former {
+                of[usize::from(former.0)] = SlotMask::of(slot);
+            }
+        }
+        Self { of }
+    }
+
+    /// A mask in the numbers of the next view; slots that it lacks are gone.
+    pub(super) fn mask(&self, former: SlotMask) -> SlotMask {
+        let slots = former.iter().map(|slot| self.of[usize::from(slot.0)]);
+        slots.fold(SlotMask::EMPTY, |mask, own| mask | own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::RngExt;
+    use rand::rngs::ChaCha8Rng;
+
+    use super::*;
+    use crate::domain::boost::BoostLevel;
+    use crate::domain::id::PromotionId;
+    use crate::promotion::restriction::node_masks;
+    use crate::ranking::twin::{Draw, random_scene, seeded};
+
+    /// A promotion: its number, level and rows.
+    type Own = (u8, BoostLevel, RowSet);
+
+    fn table_of(promotions: &[Own]) -> SlotTable {
+        let id = |number: u8| PromotionId(u128::from(number).to_be_bytes());
+        SlotTable::new(promotions.iter().map(|own| (id(own.0), own.1)).collect())
+    }
+
+    fn own_of(promotions: &[Own], id: PromotionId) -> &Own {
+        let number = id.0[15];
+        promotions.iter().find(|own| own.0 == number).unwrap()
+    }
+
+    /// Drops, adds, moves to another level and gives other rows.
+    fn change(promotions: &mut Vec<Own>, n_rows: u32, chance: &mut ChaCha8Rng) {
+        let rows = |chance: &mut ChaCha8Rng| -> RowSet {
+            let one_in = [2, 5, 40, 400][chance.random_range(0..4_usize)];
+            let all = (0..n_rows).filter(|_| chance.random_range(0..one_in) == 0);
+            all.map(crate::catalogue::row::Row).collect()
+        };
+        promotions.retain(|_| chance.random_range(0..5) != 0);
+        for own in promotions.iter_mut() {
+            match chance.random_range(0..6) {
+                0 => own.1 = BoostLevel::BY_PRECEDENCE[chance.random_range(0..4_usize)],
+                1 => own.2 = rows(chance),
+                _ => {}
+            }
+        }
+        for _ in 0..chance.random_range(0..4) {
+            let number = chance.random_range(0..=u8::MAX);
+            if promotions.iter().all(|own| own.0 != number) {
+                let level = BoostLevel::BY_PRECEDENCE[chance.random_range(0..4_usize)];
+                let held = rows(chance);
+                promotions.push((number, level, held));
+            }
+        }
+    }
+
+    fn same(edited: &MarketView, built: &MarketView) -> Result<(), TestCaseError> {
+        for rank in 0..built.base.n_ranks() {
+            prop_assert_eq!(edited.by_rank.at(rank), built.by_rank.at(rank));
+            prop_assert_eq!(edited.by_unit.at(rank), built.by_unit.at(rank));
+        }
+        prop_assert_eq!(&edited.block_any, &built.block_any);
+        prop_assert_eq!(&edited.block_all, &built.block_all);
+        prop_assert_eq!(&edited.broad, &built.broad);
+        prop_assert_eq!(&edited.narrow, &built.narrow);
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn an_edited_view_is_the_built_one(seed in any::<u64>()) {
+            let mut chance = seeded(seed);
+            let draw = Draw { n_products: 3_000, siblings_max: 4, n_scores: 500, n_promotions: 0 };
+            let base = Arc::clone(&random_scene(&mut chance, draw).view.base);
+            let n_rows = base.catalogue().n_rows();
+            let graph = base.catalogue().graph();
+            let mut promotions = Vec::new();
+            let mut view = MarketView::build(&base, table_of(&[]), node_masks(graph, &[]), &[]);
+            for _ in 0..5 {
+                let before = promotions.clone();
+                change(&mut promotions, n_rows, &mut chance);
+                let table = table_of(&promotions);
+                let former = view.table.clone();
+                let set_of = |(_, id, _)| {
+                    let rows = &own_of(&promotions, id).2;
+                    let slot = former.slot_of(id);
+                    let same = slot.filter(|_| own_of(&before, id).2 == *rows);
+                    SlotRows { rows, former: same }
+                };
+                let sets: Vec<SlotRows<'_>> = table.iter().map(set_of).collect();
+                let rows: Vec<&RowSet> = sets.iter().map(|set| set.rows).collect();
+                let nodes = node_masks(graph, &[]);
+                let edited = view.edited(&base, table.clone(), nodes.clone(), &sets);
+                same(&edited, &MarketView::build(&base, table, nodes, &rows))?;
+                view = edited;
+            }
+        }
+    }
+}
