@@ -123,6 +123,23 @@ async fn changes_and_refusals_stand_in_one_list() {
 }
 
 #[tokio::test]
+async fn an_import_called_off_is_a_change() {
+    let app = App::shop(20).await;
+    let harmful = app.feed(&crate::app::feed(5), "full").await;
+    harmful.refuses(409, "import-harmful");
+    let path = format!("/v1/imports/{}", harmful.json["import"].as_str().unwrap());
+    app.ask("DELETE", &path, &[], "").await.is(204);
+    assert_eq!(app.get(&path).await.json["state"], "cancelled");
+    let found = app.get(&format!("/v1/audit?object={path}")).await;
+    let entry = &found.json["items"][0];
+    assert_eq!(entry["action"], "import.cancel");
+    assert!(entry["before"].is_string() && entry["before"] != entry["after"]);
+    let force = json!({ "force": true });
+    let gone = app.post(&format!("{path}/apply"), &force).await;
+    gone.refuses(409, "wrong-state");
+}
+
+#[tokio::test]
 async fn operators_of_a_market_see_what_is_about_theirs() {
     let app = App::shop(20).await;
     let market =
