@@ -204,11 +204,12 @@ async fn serve() {
     let canned = Router::new()
         .route("/canned", get(|| async { "x".repeat(CANNED_BYTES) }))
         .route_layer(Route::rank());
-    let routes = endcap::api::routes(engine.clone(), Stop::new()).merge(canned);
+    let settings = endcap::http::Settings::of_cores(1);
+    let routes = endcap::api::routes(engine.clone(), Stop::new(), &settings).merge(canned);
     let parts = Parts {
         house: Arc::new(engine.clone()),
         metrics: Arc::clone(engine.metrics()),
-        settings: endcap::http::Settings::of_cores(1),
+        settings,
         process: 1,
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -34,7 +34,7 @@ pub struct KeyDraft {
     pub origins: Vec<String>,
     /// A time with offset.
     pub expires_at: Option<String>,
-    /// Requests a second.
+    /// Calls a second.
     pub rate: Option<i64>,
     /// What was wrong with it before it became a draft; told with everything else.
     pub faults: Vec<Complaint>,
@@ -79,7 +79,6 @@ impl KeyRecord {
             digests: vec![(key.digest(), None)],
             created: made.at,
             created_by: made.by,
-            rate: read.rate,
         })?;
         Ok((record, key))
     }
@@ -94,7 +93,6 @@ impl KeyRecord {
         let mut terms = self.clone().into_terms();
         terms.name = read.name;
         terms.principal = Arc::new(read.principal);
-        terms.rate = read.rate;
         Self::new(terms)
     }
 
@@ -117,7 +115,7 @@ impl KeyRecord {
             grants: grants.collect(),
             origins: own.origins.clone(),
             expires_at: own.expires.map(|end| end.to_string()),
-            rate: self.rate.map(i64::from),
+            rate: own.rate.map(i64::from),
             faults: Vec::new(),
         }
     }
@@ -126,7 +124,6 @@ impl KeyRecord {
 struct Read {
     name: String,
     principal: Principal,
-    rate: Option<u32>,
 }
 
 /// Reads every field; `times` are now and the end that stands already, if any.
@@ -161,6 +158,7 @@ fn read_draft(
         sellers: sellers.clone().unwrap_or_default(),
         grants: grants.unwrap_or_default(),
         origins: distinct(draft.origins),
+        rate: rate.flatten(),
         expires: expires.unwrap_or(Some(times.0)),
     };
     let mut across = Complaints::new();
@@ -171,11 +169,7 @@ fn read_draft(
         .into_iter()
         .filter(|complaint| !unread(complaint));
     complaints.take_all::<()>("", Err(across.collect()));
-    let read = name.zip(rate).map(|(name, rate)| Read {
-        name,
-        principal,
-        rate,
-    });
+    let read = name.map(|name| Read { name, principal });
     complaints.finish(read)
 }
 
@@ -470,7 +464,7 @@ mod tests {
             ..record.draft()
         };
         let edited = record.edit(draft, later).unwrap();
-        assert_eq!((&*edited.name, edited.rate), ("new", Some(5)));
+        assert_eq!((&*edited.name, edited.principal.rate), ("new", Some(5)));
         assert_eq!(edited.digests, [(key.digest(), None)]);
         let draft = KeyDraft {
             expires_at: Some(NOW.to_owned()),

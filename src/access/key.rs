@@ -24,7 +24,7 @@ pub const SCOPE_MAX: usize = 1_000;
 /// Most web origins of one key.
 pub const ORIGINS_MAX: usize = 100;
 
-/// Least and greatest number of requests a second that a key may be held to.
+/// Least and greatest number of calls a second that a key may be held to.
 pub const RATE: (u32, u32) = (1, 100_000);
 
 /// Most seconds for which the secret before still opens after a rotation.
@@ -102,8 +102,6 @@ pub struct KeyTerms {
     pub created: Timestamp,
     /// Key or user who made it.
     pub created_by: String,
-    /// Requests a second it is held to, where that is not what its class is.
-    pub rate: Option<u32>,
 }
 
 /// An API key: [`KeyTerms`] that hold together. They can be read here and not written; every
@@ -141,9 +139,6 @@ impl KeyRecord {
             (1, DIGESTS_MAX),
             &mut complaints,
         );
-        if let Some(rate) = terms.rate {
-            complaints.take("/rate", check_rate(rate.into()));
-        }
         complaints.finish(Some(Self(terms)))
     }
 
@@ -232,6 +227,9 @@ pub(in crate::access) fn check_principal(principal: &Principal, complaints: &mut
     );
     for (place, origin) in principal.origins.iter().enumerate() {
         complaints.take(format!("/origins/{place}"), check_origin(origin));
+    }
+    if let Some(rate) = principal.rate {
+        complaints.take("/rate", check_rate(rate.into()));
     }
     if principal.expires.is_none() && !principal.is_public() {
         complaints.add("/expires_at", Fault::Required);

@@ -1,6 +1,7 @@
 //! Who asks.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::domain::complaint::Fault;
 use crate::domain::id::{KeyId, MarketId, SellerKey, UserId};
@@ -143,6 +144,16 @@ pub enum Actor {
     System,
 }
 
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(id) => id.fmt(f),
+            Self::User(id) => id.fmt(f),
+            Self::System => f.write_str("system"),
+        }
+    }
+}
+
 /// A known caller and what it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
@@ -158,6 +169,8 @@ pub struct Principal {
     pub grants: BTreeSet<Grant>,
     /// Web origins a public key may be used from; `*` for any.
     pub origins: Vec<String>,
+    /// Calls a second it is held to, where that is not what everybody is.
+    pub rate: Option<u32>,
     /// First instant at which it is no longer known.
     pub expires: Option<Timestamp>,
 }
@@ -175,11 +188,7 @@ impl Principal {
 
     /// Its name in audits and in `created_by`.
     pub fn actor(&self) -> String {
-        match self.by {
-            Actor::Key(id) => id.to_string(),
-            Actor::User(id) => id.to_string(),
-            Actor::System => "system".to_owned(),
-        }
+        self.by.to_string()
     }
 
     /// The process acting for itself.
@@ -191,7 +200,16 @@ impl Principal {
             sellers: BTreeSet::new(),
             grants: Grant::ALL.iter().map(|(grant, _)| *grant).collect(),
             origins: Vec::new(),
+            rate: None,
             expires: None,
+        }
+    }
+    /// Whoever reaches the socket for watching: what a key of the role `ops` for all markets is.
+    pub fn watcher() -> Self {
+        Self {
+            roles: BTreeSet::from([Role::Ops]),
+            grants: BTreeSet::new(),
+            ..Self::system()
         }
     }
 }

@@ -7,16 +7,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use axum::Extension;
 use axum::response::{IntoResponse, Response};
 use hyper::body::Bytes;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use crate::engine::start::Engine;
 use crate::http::gate::Route;
+use crate::http::host::PublicUrl;
 use crate::http::problem::code::Code;
 
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
@@ -35,10 +37,27 @@ const OF_CHANGES: &str =
 
 static BYTES: LazyLock<Bytes> = LazyLock::new(|| crate::api::openapi().into());
 
+/// The document as it is served; `None`: as it is.
+#[derive(Clone)]
+struct Served(Option<Bytes>);
+
+impl Served {
+    /// With the one server that is meant, if it has a name.
+    fn of(public_url: Option<&PublicUrl>) -> Self {
+        let named = public_url.map(|url| {
+            let mut document: Value =
+                serde_json::from_slice(&BYTES).expect("the document was written as JSON");
+            document["servers"] = json!([{ "url": url.as_str() }]);
+            format!("{document:#}").into()
+        });
+        Self(named)
+    }
+}
+
 /// Routes of this file.
-pub(crate) fn routes() -> OpenApiRouter<Engine> {
+pub(crate) fn routes(public_url: Option<&PublicUrl>) -> OpenApiRouter<Engine> {
     OpenApiRouter::new()
-        .routes(routes!(read_document))
+        .routes(routes!(read_document).layer(Extension(Served::of(public_url))))
         .route_layer(Route::open())
 }
 
@@ -48,13 +67,14 @@ pub(crate) fn routes() -> OpenApiRouter<Engine> {
     responses((status = 200, description = "OpenAPI 3.1", body = Object)),
     extensions(("x-problems" = json!([]))),
 )]
-async fn read_document() -> Response {
+async fn read_document(Extension(Served(named)): Extension<Served>) -> Response {
     let shared = [(
         CACHE_CONTROL,
         HeaderValue::from_static("public, max-age=300"),
     )];
     let json = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    (shared, json, BYTES.clone()).into_response()
+    let bytes = named.unwrap_or_else(|| BYTES.clone());
+    (shared, json, bytes).into_response()
 }
 
 /// The whole document.

@@ -6,7 +6,7 @@
 //!
 //! - [`storefront`]: what a shop's pages call
 //! - [`merchandiser`]: markets, goods, feeds, promotions
-//! - [`operator`]: keys, backups, status
+//! - [`operator`]: keys, audit, backups, status
 //! - [`ops`]: health, metrics, version, the clock of tests
 //! - [`wire`]: JSON as read and written by all of them
 //! - [`document`]: the OpenAPI document, made of the handlers
@@ -40,20 +40,28 @@ use axum::Router;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::engine::start::Engine;
+use crate::http::Settings;
 use crate::http::stop::Stop;
 
-/// All routes, for the shell. `stop` is what makes the process unready.
-pub fn routes(engine: Engine, stop: Stop) -> Router {
-    collected(stop).split_for_parts().0.with_state(engine)
+/// All routes, for a shell of these settings. `stop` is what makes the process unready.
+pub fn routes(engine: Engine, stop: Stop, settings: &Settings) -> Router {
+    let (routes, _) = collected(stop, settings).split_for_parts();
+    routes.with_state(engine)
+}
+
+/// What is served without a key on a socket of its own: health, metrics, status.
+pub fn watched_routes(engine: Engine, stop: Stop) -> Router {
+    let routes = ops::health::watched_routes(stop).merge(operator::status::watched_routes());
+    routes.split_for_parts().0.with_state(engine)
 }
 
 /// The OpenAPI document of every route, as JSON.
 pub fn openapi() -> String {
-    let (_, description) = collected(Stop::new()).split_for_parts();
+    let (_, description) = collected(Stop::new(), &Settings::of_cores(1)).split_for_parts();
     format!("{:#}", document::finish(&description))
 }
 
-fn collected(stop: Stop) -> OpenApiRouter<Engine> {
+fn collected(stop: Stop, settings: &Settings) -> OpenApiRouter<Engine> {
     OpenApiRouter::default()
         .merge(storefront::rank::routes())
         .merge(merchandiser::markets::routes())
@@ -64,10 +72,11 @@ fn collected(stop: Stop) -> OpenApiRouter<Engine> {
         .merge(merchandiser::promotions::routes())
         .merge(merchandiser::picks::routes())
         .merge(operator::keys::routes())
-        .merge(operator::status::routes())
+        .merge(operator::status::routes(&settings.rates))
         .merge(operator::backups::routes())
+        .merge(operator::audit::routes())
         .merge(ops::health::routes(stop))
         .merge(ops::version::routes())
         .merge(ops::clock::routes())
-        .merge(document::routes())
+        .merge(document::routes(settings.public_url.as_ref()))
 }

@@ -73,6 +73,9 @@ pub(in crate::cli) enum Command {
     /// API keys
     #[command(subcommand, after_help = "Example:\n  endcap key list")]
     Key(Key),
+    /// Who changed what, and who was refused
+    #[command(after_help = "Example:\n  endcap audit --from 2027-03-10T00:00:00Z")]
+    Audit(Audit),
     /// How the server is: markets, snapshots, store
     #[command(after_help = "Example:\n  endcap status")]
     Status,
@@ -466,6 +469,26 @@ pub(in crate::cli) struct KeyCreate {
     /// Write the key into this file, readable by its owner alone, instead of showing it
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) save: Option<PathBuf>,
+}
+
+/// Read the audit.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Audit {
+    /// Only what this key, user or job did
+    #[arg(long, value_name = "ID")]
+    pub(in crate::cli) actor: Option<String>,
+    /// Only what is about this object, by its path or id
+    #[arg(long, value_name = "PATH|ID")]
+    pub(in crate::cli) object: Option<String>,
+    /// Only this action, such as promotion.create
+    #[arg(long, value_name = "ACTION")]
+    pub(in crate::cli) action: Option<String>,
+    /// Only what was from this time on
+    #[arg(long, value_name = "TIME")]
+    pub(in crate::cli) from: Option<String>,
+    /// Only what was before this time
+    #[arg(long, value_name = "TIME")]
+    pub(in crate::cli) to: Option<String>,
 }
 
 /// Write a backup.

@@ -144,8 +144,11 @@ pub(in crate::cli) struct Server {
     pub(in crate::cli) engine: Engine,
     /// Where it will answer.
     pub(in crate::cli) address: SocketAddr,
+    /// Where it will answer those who watch, without a key.
+    pub(in crate::cli) ops_address: Option<SocketAddr>,
     listener: TcpListener,
     shell: Arc<Shell>,
+    watched: Option<(TcpListener, Arc<Shell>)>,
     jobs: JoinHandle<()>,
 }
 
@@ -161,10 +164,11 @@ impl Server {
         stores: Opened,
         first_key_file: Option<&Path>,
     ) -> Outcome<(Self, Stop)> {
-        let listen = settings.server.listen;
-        let listener = TcpListener::bind(listen).await;
-        let listener = listener.with_context(|| format!("{listen} cannot be listened on"))?;
-        let address = listener.local_addr().context("the socket has no address")?;
+        let (listener, address) = listen(settings.server.listen).await?;
+        let for_ops = match settings.server.ops_listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         let metrics = Arc::new(Metrics::default());
         for step in &stores.report.steps {
             metrics.store_recovered(step.name).inc();
@@ -178,24 +182,33 @@ impl Server {
         let process = entropy.salt();
         let engine = Engine::start(own, clock, entropy, stores, metrics);
         let engine = engine.await.map_err(|error| engine_failure(&error))?;
-        let stop = Stop::new();
-        let parts = ShellParts {
-            house: Arc::new(engine.clone()),
-            metrics: Arc::clone(engine.metrics()),
-            settings: http_settings(settings),
-            process,
+        let (stop, own) = (Stop::new(), http_settings(settings)?);
+        let shell = |routes, process| {
+            let parts = ShellParts {
+                house: Arc::new(engine.clone()),
+                metrics: Arc::clone(engine.metrics()),
+                settings: own.clone(),
+                process,
+            };
+            Arc::new(Shell::new(routes, parts))
         };
-        let shell = Arc::new(Shell::new(
-            crate::api::routes(engine.clone(), stop.clone()),
-            parts,
-        ));
+        let ops_address = for_ops.as_ref().map(|(_, address)| *address);
+        let watched = for_ops.map(|(listener, _)| {
+            let routes = crate::api::watched_routes(engine.clone(), stop.clone());
+            // Names of requests differ from those of the other socket.
+            (listener, shell(routes, process ^ 1))
+        });
+        let routes = crate::api::routes(engine.clone(), stop.clone(), &own);
+        let shell = shell(routes, process);
         let jobs = tokio::spawn(engine.clone().run_jobs());
         Ok((
             Self {
                 engine,
                 address,
+                ops_address,
                 listener,
                 shell,
+                watched,
                 jobs,
             },
             stop,
@@ -205,10 +218,17 @@ impl Server {
     /// Serves until the word to end; then what was acknowledged is on disk and the stores are
     /// closed.
     pub(in crate::cli) async fn serve(self, stop: Stop) -> Drained {
+        let watched = self.watched;
+        let watched =
+            watched.map(|(listener, shell)| tokio::spawn(serve(listener, shell, stop.clone())));
         let drained = serve(self.listener, self.shell, stop).await;
+        if let Some(watched) = watched {
+            let _ = watched.await;
+        }
         self.jobs.abort();
         let _ = self.jobs.await;
         let engine = self.engine;
+        engine.run_last_jobs().await;
         let _ = tokio::task::spawn_blocking(move || {
             engine.stop();
             drop(engine);
@@ -218,11 +238,21 @@ impl Server {
     }
 }
 
-fn http_settings(settings: &Settings) -> HttpSettings {
+/// A socket of this address, and the address it got.
+async fn listen(address: SocketAddr) -> Outcome<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("{address} cannot be listened on"))?;
+    let address = listener.local_addr().context("the socket has no address")?;
+    Ok((listener, address))
+}
+
+fn http_settings(settings: &Settings) -> Outcome<HttpSettings> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut own = HttpSettings::of_cores(cores);
     own.accepting.grace = Duration::from_secs(settings.server.shutdown_grace_s);
     own.trusted_proxies
         .clone_from(&settings.server.trusted_proxies);
-    own
+    own.rates = settings.limits.read()?;
+    own.public_url = settings.server.read_public_url()?;
+    Ok(own)
 }

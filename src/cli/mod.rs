@@ -68,6 +68,7 @@ fn obey(cli: &Cli) -> Outcome<()> {
         Command::Rank(command) => page::rank(&client()?, format, command),
         Command::Promo(command) => work::promo(&client()?, format, command),
         Command::Key(command) => operate::key(&client()?, format, command),
+        Command::Audit(command) => operate::audit(&client()?, format, command),
         Command::Status => operate::status(&client()?, format),
         Command::Limits => operate::limits(&client()?, format),
         Command::Backup(command) => match (&command.data, &command.into) {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::cli::args::{Key, KeyCreate, Market};
+use crate::cli::args::{Audit, Key, KeyCreate, Market};
 use crate::cli::client::{Call, Client, Payload, encode};
 use crate::cli::credential;
 use crate::cli::output::{Failure, Format, Outcome, note, show};
@@ -136,6 +136,35 @@ fn hand_out(format: Format, mut made: Value, save: Option<&Path>) -> Outcome<()>
     }
 }
 
+/// Shows who changed what, and who was refused.
+///
+/// # Errors
+/// What the server refuses.
+pub(in crate::cli) fn audit(client: &Client, format: Format, command: &Audit) -> Outcome<()> {
+    let columns = ["at", "actor", "address", "action", "object", "refused"];
+    show(format, &client.list(&audit_path(command))?, &columns);
+    Ok(())
+}
+
+fn audit_path(command: &Audit) -> String {
+    let members = [
+        ("actor", &command.actor),
+        ("object", &command.object),
+        ("action", &command.action),
+        ("from", &command.from),
+        ("to", &command.to),
+    ];
+    let set = members.into_iter().filter_map(|(name, value)| {
+        let value = value.as_deref()?;
+        Some(format!("{name}={}", encode(value)))
+    });
+    let set: Vec<String> = set.collect();
+    if set.is_empty() {
+        return "/v1/audit".to_owned();
+    }
+    format!("/v1/audit?{}", set.join("&"))
+}
+
 /// Shows how the server is.
 ///
 /// # Errors
@@ -186,6 +215,24 @@ pub(in crate::cli) fn backup(client: &Client, format: Format) -> Outcome<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_audit_is_asked_for_by_what_was_said() {
+        let mut command = Audit {
+            actor: None,
+            object: None,
+            action: None,
+            from: None,
+            to: None,
+        };
+        assert_eq!(audit_path(&command), "/v1/audit");
+        command.object = Some("/v1/keys".to_owned());
+        command.from = Some("2027-03-10T00:00:00+01:00".to_owned());
+        assert_eq!(
+            audit_path(&command),
+            "/v1/audit?object=%2Fv1%2Fkeys&from=2027-03-10T00%3A00%3A00%2B01%3A00"
+        );
+    }
 
     #[test]
     fn a_key_is_wished_for_as_the_api_spells_it() {

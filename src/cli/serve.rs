@@ -71,6 +71,11 @@ async fn run(settings: &Settings, clock: Clock, stores: Opened) -> Outcome<()> {
     let (server, stop) = Server::raise(settings, clock, stores, Some(&key_file)).await?;
     tokio::spawn(end_on_signals(Signals::hear()?, stop.clone()));
     hand_out_first_key(&server.engine, &key_file).await?;
+    if let Some(address) = server.ops_address {
+        note(&format!(
+            "health, metrics and status are on http://{address}, without a key"
+        ));
+    }
     say(&format!(
         "endcap {} listens on http://{}",
         env!("CARGO_PKG_VERSION"),

@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use crate::cli::output::{Failure, Format, Outcome, note, say, show};
 use crate::domain::complaint::Fault;
 use crate::domain::text::nearest;
+use crate::http::host::PublicUrl;
+use crate::http::quota::{Quota, Rates};
 use crate::telemetry::log;
 
 /// The settings file that is read without being named.
@@ -26,6 +28,7 @@ pub(in crate::cli) struct Settings {
     pub(in crate::cli) store: Store,
     pub(in crate::cli) events: Events,
     pub(in crate::cli) snapshots: Snapshots,
+    pub(in crate::cli) limits: Limits,
     pub(in crate::cli) log: Log,
 }
 
@@ -35,9 +38,10 @@ pub(in crate::cli) struct Settings {
 pub(in crate::cli) struct Server {
     /// Address of the API.
     pub(in crate::cli) listen: SocketAddr,
-    /// Address for health and metrics without a key.
+    /// Address for health, metrics and status without a key.
     pub(in crate::cli) ops_listen: Option<SocketAddr>,
-    /// Address under which shops reach the server.
+    /// Address under which shops and people reach the server, if it is another one: what comes with
+    /// a session's cookie must name it, and the API's description does.
     pub(in crate::cli) public_url: Option<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub(in crate::cli) trusted_proxies: Vec<IpAddr>,
@@ -90,6 +94,35 @@ pub(in crate::cli) struct Snapshots {
     pub(in crate::cli) keep_min: u64,
 }
 
+/// How often one may call: calls a second or an hour, and calls at once.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::cli) struct Limits {
+    /// Ranks of one key that is not public.
+    pub(in crate::cli) rank_per_s: u32,
+    pub(in crate::cli) rank_burst: u32,
+    /// Ranks of public keys from one address.
+    pub(in crate::cli) rank_address_per_s: u32,
+    pub(in crate::cli) rank_address_burst: u32,
+    /// Ranks of one public key from all addresses.
+    pub(in crate::cli) rank_public_per_s: u32,
+    pub(in crate::cli) rank_public_burst: u32,
+    /// Calls that bring events, of one key, or of public keys from one address.
+    pub(in crate::cli) events_per_s: u32,
+    pub(in crate::cli) events_burst: u32,
+    /// Calls of one key that change something.
+    pub(in crate::cli) writes_per_s: u32,
+    pub(in crate::cli) writes_burst: u32,
+    /// Exports begun by one key.
+    pub(in crate::cli) exports_per_h: u32,
+    /// Backups begun by one key.
+    pub(in crate::cli) backups_per_h: u32,
+}
+
+/// Least and greatest figure of [`Limits`]: with none nothing could be done any more, and beyond a
+/// million a second the time of one call is no longer whole in nanoseconds.
+const LIMIT: std::ops::RangeInclusive<u32> = 1..=1_000_000;
+
 /// What is logged.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -138,12 +171,44 @@ impl Default for Snapshots {
     }
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        let rates = Rates::default();
+        Self {
+            rank_per_s: rates.rank.tokens,
+            rank_burst: rates.rank.burst,
+            rank_address_per_s: rates.rank_address.tokens,
+            rank_address_burst: rates.rank_address.burst,
+            rank_public_per_s: rates.rank_public.tokens,
+            rank_public_burst: rates.rank_public.burst,
+            events_per_s: rates.events.tokens,
+            events_burst: rates.events.burst,
+            writes_per_s: rates.writes.tokens,
+            writes_burst: rates.writes.burst,
+            exports_per_h: rates.exports.tokens,
+            backups_per_h: rates.backups.tokens,
+        }
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self {
             level: "info".to_owned(),
             format: "text".to_owned(),
         }
+    }
+}
+
+impl Server {
+    /// Where shops reach the server, if that was said.
+    ///
+    /// # Errors
+    /// Exit code 2 for what is no bare `http://` or `https://` address.
+    pub(in crate::cli) fn read_public_url(&self) -> Outcome<Option<PublicUrl>> {
+        let read = self.public_url.as_deref().map(PublicUrl::parse);
+        read.transpose()
+            .map_err(|fault| wrong("server.public_url", &fault))
     }
 }
 
@@ -161,6 +226,37 @@ impl Store {
                 &Fault::unknown_value(other, &["embedded", "memory"]),
             )),
         }
+    }
+}
+
+impl Limits {
+    /// What `http` is told.
+    ///
+    /// # Errors
+    /// Exit code 2 for a figure out of range.
+    pub(in crate::cli) fn read(&self) -> Outcome<Rates> {
+        let figures = serde_json::to_value(self).unwrap_or_default();
+        for (name, figure) in figures.as_object().into_iter().flatten() {
+            let found = figure
+                .as_u64()
+                .and_then(|figure| u32::try_from(figure).ok());
+            if !found.is_some_and(|figure| LIMIT.contains(&figure)) {
+                let fault = Fault::OutOfRange {
+                    found: figure.to_string(),
+                    allowed: format!("{} to {}", LIMIT.start(), LIMIT.end()),
+                };
+                return Err(wrong(&format!("limits.{name}"), &fault));
+            }
+        }
+        Ok(Rates {
+            rank: Quota::per_s("rank", self.rank_per_s, self.rank_burst),
+            rank_address: Quota::per_s("rank", self.rank_address_per_s, self.rank_address_burst),
+            rank_public: Quota::per_s("rank", self.rank_public_per_s, self.rank_public_burst),
+            events: Quota::per_s("events", self.events_per_s, self.events_burst),
+            writes: Quota::per_s("writes", self.writes_per_s, self.writes_burst),
+            exports: Quota::per_h("exports", self.exports_per_h),
+            backups: Quota::per_h("backups", self.backups_per_h),
+        })
     }
 }
 
@@ -196,6 +292,8 @@ pub(in crate::cli) fn load(file: Option<&Path>) -> Outcome<Settings> {
     let settings = read(gather(file, environment())?)?;
     settings.log.read()?;
     settings.store.read_kind()?;
+    settings.limits.read()?;
+    settings.server.read_public_url()?;
     Ok(settings)
 }
 
@@ -370,6 +468,21 @@ mod tests {
         check_refused("[log]\nlevel = \"inf\"\n", "did you mean \"info\"?");
         check_refused("[store]\nkind = \"memry\"\n", "did you mean \"memory\"?");
         check_refused("[server]\nlisten = \"here\"\n", "server.listen");
+        check_refused(
+            "[limits]\nwrite_per_s = 9\n",
+            "did you mean \"writes_per_s\"?",
+        );
+        check_refused("[limits]\nwrites_burst = 0\n", "limits.writes_burst");
+        check_refused("[limits]\nrank_per_s = 1000001\n", "limits.rank_per_s");
+    }
+
+    #[test]
+    fn limits_are_those_of_the_specification_unless_set() {
+        let (_folder, path) = file("[limits]\nwrites_per_s = 1000\nwrites_burst = 2000\n");
+        let rates = load(Some(&path)).unwrap().limits.read().unwrap();
+        assert_eq!(rates.writes, Quota::per_s("writes", 1_000, 2_000));
+        let plain = Rates::default();
+        assert_eq!((rates.rank, rates.backups), (plain.rank, plain.backups));
     }
 
     #[test]

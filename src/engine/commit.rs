@@ -144,6 +144,20 @@ pub(in crate::engine) struct Change {
     pub(in crate::engine) now: Timestamp,
 }
 
+/// What an audit entry tells of a change.
+pub(in crate::engine) struct About<'a> {
+    /// Verb, such as `promotion.create`.
+    pub(in crate::engine) action: &'static str,
+    /// The record concerned.
+    pub(in crate::engine) object: &'a Key,
+    /// SHA-256 of its form before, if it stood.
+    pub(in crate::engine) before: Option<[u8; 32]>,
+    /// Schema and payload of its new form; `None` for a delete.
+    pub(in crate::engine) after: Option<(u16, Vec<u8>)>,
+    /// When it was decided.
+    pub(in crate::engine) now: Timestamp,
+}
+
 impl Change {
     /// A change that puts one record.
     pub(in crate::engine) fn put<S: Stored>(
@@ -297,30 +311,19 @@ impl Engine {
             .idempotency
             .map_or_else(|| self.entropy().commit_id(), |known| known.id);
         let mut writes = change.writes;
-        let before = self
-            .config()
-            .folded()
-            .get(&change.object)
-            .map(|value| digest(value.bytes()));
-        let (schema, after) = change
-            .after
-            .map_or((0, None), |(schema, form)| (schema, Some(form)));
-        let audit = AuditV1 {
-            at: change.now.0,
-            actor: intent.principal.actor(),
-            address: intent.address.clone(),
-            action: change.action.to_owned(),
-            object: change.object.as_str().to_owned(),
-            before,
-            after: after.as_deref().map(digest),
-            version: after.filter(|form| form.len() <= VERSION_BYTES_MAX),
-            schema,
-            refused: None,
+        let before = match self.config().folded().get(&change.object) {
+            // The form alone, as `after` has it: the bytes around it hold the revision as well.
+            Some(value) => Some(digest(&value.payload().map_err(EngineError::internal)?)),
+            None => None,
         };
-        writes.push(put(
-            key::audit(change.now, self.entropy().commit_id()),
-            &audit,
-        )?);
+        let about = About {
+            action: change.action,
+            object: &change.object,
+            before,
+            after: change.after,
+            now: change.now,
+        };
+        writes.push(self.audit_entry(intent, about)?);
         if let (Some(idempotency), Some(answer)) = (&intent.idempotency, answer) {
             let body = answer
                 .body
@@ -339,6 +342,31 @@ impl Engine {
         commit.guards = change.guards;
         commit.purpose = change.purpose;
         Ok(commit)
+    }
+
+    /// The audit entry of a change, to be committed with it.
+    pub(in crate::engine) fn audit_entry(
+        &self,
+        intent: &Intent,
+        about: About<'_>,
+    ) -> Result<Write, EngineError> {
+        let (schema, after) = about
+            .after
+            .map_or((0, None), |(schema, form)| (schema, Some(form)));
+        let audit = AuditV1 {
+            at: about.now.0,
+            actor: intent.principal.actor(),
+            address: intent.address.clone(),
+            action: about.action.to_owned(),
+            object: about.object.as_str().to_owned(),
+            before: about.before,
+            after: after.as_deref().map(digest),
+            version: after.filter(|form| form.len() <= VERSION_BYTES_MAX),
+            schema,
+            refused: None,
+        };
+        let place = key::audit(about.now, self.entropy().commit_id());
+        put(place, &audit)
     }
 }
 
@@ -362,6 +390,7 @@ fn too_large(error: codec::CodecError) -> EngineError {
     }
 }
 
-fn digest(bytes: &[u8]) -> [u8; 32] {
+/// SHA-256 of a stored form.
+pub(in crate::engine) fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }

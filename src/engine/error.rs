@@ -94,7 +94,7 @@ pub enum EngineError {
         harms: Vec<String>,
     },
     /// Rows of an import are wrong.
-    #[error("{rows_rejected} of the rows are wrong; nothing was imported")]
+    #[error("{rows_rejected} {}; nothing was imported", are_wrong(*rows_rejected))]
     ImportInvalid {
         /// The import, with every error.
         import: ImportId,
@@ -239,5 +239,13 @@ fn count(n: usize) -> String {
         "1 field".to_owned()
     } else {
         format!("{n} fields")
+    }
+}
+
+fn are_wrong(n_rows: u64) -> &'static str {
+    if n_rows == 1 {
+        "row is wrong"
+    } else {
+        "rows are wrong"
     }
 }

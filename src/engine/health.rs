@@ -80,6 +80,8 @@ pub struct MarketStatus {
     pub limit: usize,
     /// Revision of its settings and goods.
     pub revision: u64,
+    /// Revision of its newest snapshot, and when that was published.
+    pub snapshot: Option<(u64, Timestamp)>,
     /// Until when its ranking view holds, if it is not for ever.
     pub view_until: Option<Timestamp>,
 }
@@ -95,15 +97,27 @@ pub struct SpaceHealth {
     pub free_bytes: Option<u64>,
     /// What the last start repaired, one line each.
     pub repairs: Vec<String>,
+    /// Its newest backup.
+    pub last_backup: Option<BackedUp>,
 }
 
-impl From<StoreHealth> for SpaceHealth {
-    fn from(health: StoreHealth) -> Self {
+/// What a backup holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackedUp {
+    /// Up to which revision.
+    pub revision: u64,
+    /// Time of the last commit in it, if there was one.
+    pub as_of: Option<Timestamp>,
+}
+
+impl SpaceHealth {
+    fn of(health: StoreHealth, last_backup: Option<BackedUp>) -> Self {
         Self {
             revision: health.revision.0,
             index_lag: health.lag(),
             free_bytes: health.free_bytes,
             repairs: health.repairs,
+            last_backup,
         }
     }
 }
@@ -153,7 +167,7 @@ impl Engine {
     ///
     /// # Errors
     /// What the caller may not do.
-    pub fn status(&self, principal: &Principal) -> Result<Status, EngineError> {
+    pub async fn status(&self, principal: &Principal) -> Result<Status, EngineError> {
         principal.may(Verb::Watch, &Object::Anywhere)?;
         let snapshot = self.snapshot();
         let now = self.now();
@@ -174,15 +188,21 @@ impl Engine {
                 active: active.by_ref().count(),
                 limit: ACTIVE_PER_MARKET_MAX,
                 revision: market.market.revision.0,
+                snapshot: market.series.snapshot(now).map(|(revision, age)| {
+                    let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+                    (revision, now.plus_ms(-age_ms))
+                }),
                 view_until: until.filter(|until| until.0 != i64::MAX),
             }
         });
+        let markets = markets.collect();
+        let [config, trade] = self.last_backups().await?;
         Ok(Status {
             writes: self.health().writes,
             revision: snapshot.revision.0,
-            markets: markets.collect(),
-            config: self.config().health().into(),
-            trade: self.trade().health().into(),
+            markets,
+            config: SpaceHealth::of(self.config().health(), config),
+            trade: SpaceHealth::of(self.trade().health(), trade),
             pages: self.pages().counted(),
         })
     }

@@ -11,9 +11,8 @@ use crate::engine::error::EngineError;
 use crate::engine::goods;
 use crate::engine::start::Engine;
 use crate::record::Stored;
-use crate::record::desk::{AnswerV1, UsedV1};
+use crate::record::desk::AnswerV1;
 use crate::record::import::ImportV1;
-use crate::record::key;
 use crate::store::chunk::ChunkHash;
 use crate::store::codec;
 use crate::store::commit::{Commit, Purpose, Write};
@@ -78,12 +77,20 @@ impl Engine {
         if due("uses") {
             log("uses", self.note_uses(now).await);
         }
+        if due("audit") {
+            log("audit", self.chain_audit(now).await);
+        }
         if due("uploads") {
             log("uploads", self.sweep_uploads(now).await);
         }
         if due("chunks") {
             log("chunks", self.sweep_chunks(now).await);
         }
+    }
+
+    /// Writes what is only noted, before the process ends.
+    pub async fn run_last_jobs(&self) {
+        log("uses", self.note_uses(self.now()).await);
     }
 
     /// Forgets answers to idempotent requests after a day.
@@ -104,26 +111,6 @@ impl Engine {
             }
             self.commit_sweep(space, writes, now).await?;
         }
-    }
-
-    /// Notes the day on which keys were used last.
-    async fn note_uses(&self, now: Timestamp) -> Result<(), EngineError> {
-        let day = now.0.div_euclid(DAY_MS) * DAY_MS;
-        let payload = codec::encode(&UsedV1 { day }).map_err(EngineError::internal)?;
-        let mut writes = Vec::new();
-        for id in self.take_keys_used() {
-            let object = key::used(id);
-            let known = self.trade().get(&object).await?;
-            let known = known.map(|value| UsedV1::open(&value)).transpose()?;
-            if known.is_none_or(|used| used.day < day) {
-                let write = Write::put(object, UsedV1::KIND, UsedV1::SCHEMA, &payload);
-                writes.push(write.map_err(EngineError::internal)?);
-            }
-        }
-        for part in writes.chunks(SWEEP_PAGE) {
-            self.commit_sweep(self.trade(), part.to_vec(), now).await?;
-        }
-        Ok(())
     }
 
     /// Forgets held back imports that nobody forced within a day.
@@ -182,7 +169,7 @@ impl Engine {
         }
     }
 
-    async fn commit_sweep(
+    pub(in crate::engine) async fn commit_sweep(
         &self,
         space: &SpaceStore,
         writes: Vec<Write>,

@@ -307,7 +307,7 @@ fn manages(principal: &Principal, record: &KeyRecord) -> bool {
     principal.markets.covers(&record.principal.markets)
 }
 
-fn manageable(
+pub(in crate::engine) fn manageable(
     snapshot: &Snapshot,
     principal: &Principal,
     id: KeyId,

@@ -188,7 +188,7 @@ impl Engine {
     /// One market as it stands.
     ///
     /// # Errors
-    /// `market-forbidden`, also for one that does not exist.
+    /// What the caller may not do; `not-found`.
     pub fn market(
         &self,
         principal: &Principal,
@@ -296,13 +296,17 @@ pub(in crate::engine) fn declared_of(catalogue: &Catalogue) -> Vec<DeclaredV1> {
         .collect()
 }
 
-/// A market of a snapshot; one that is not there is as forbidden as one out of scope.
+/// A market of a snapshot, for callers within whose scope it lies: whether others exist, nobody is
+/// told.
 pub(in crate::engine) fn market_state(
     snapshot: &Snapshot,
     id: &MarketId,
 ) -> Result<Arc<MarketState>, EngineError> {
     let found = snapshot.markets.get(id).map(Arc::clone);
-    found.ok_or_else(|| EngineError::MarketForbidden { market: id.clone() })
+    found.ok_or_else(|| EngineError::NotFound {
+        what: "market",
+        id: id.to_string(),
+    })
 }
 
 /// The market's settings as held.

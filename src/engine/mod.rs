@@ -17,8 +17,8 @@
 //!   [`pages`] counts it
 //! - [`promotions`], [`picks`]: what merchandisers decide, and what it holds
 //! - [`markets`], [`mappings`], [`imports`] and their [`results`], [`browse`]: shop fronts, feeds, looking around in the goods
-//! - [`keys`]: who may come in; [`health`], [`jobs`], [`backups`]: keeping it running
-//! - [`error`]: what is refused
+//! - [`keys`]: who may come in, [`uses`] when they last did; [`health`], [`jobs`], [`backups`]: keeping it running
+//! - [`error`]: what is refused, [`refusals`] what remembers it, [`audit`] who reads all of it
 //!
 //! Invariants: an answer comes from one revision, which it names; a write answered with success is
 //! durable and in the published snapshot; a write that is refused changes nothing; every write
@@ -30,8 +30,10 @@
 
 mod arms;
 mod asked;
+pub mod audit;
 pub mod backups;
 pub mod browse;
+mod chain;
 pub mod clock;
 pub mod commit;
 pub mod entropy;
@@ -52,8 +54,10 @@ pub mod pages;
 pub mod picks;
 pub mod promotions;
 pub mod rank;
+pub mod refusals;
 pub mod results;
 pub mod seal;
 pub mod snapshot;
 pub mod start;
+pub mod uses;
 mod view;

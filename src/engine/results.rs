@@ -8,7 +8,7 @@ use crate::catalogue::change::Counts;
 use crate::catalogue::warning::Warning;
 use crate::domain::id::{ImportId, MarketId};
 use crate::domain::time::{DAY_MS, Timestamp};
-use crate::engine::commit::{Change, Intent, Missed, TRIES, Written};
+use crate::engine::commit::{About, Change, Intent, Missed, TRIES, Written, digest};
 use crate::engine::error::{EngineError, RowError};
 use crate::engine::goods;
 use crate::engine::imports::{Checked, ImportOrder, Mode, Progress, RenderImport};
@@ -446,9 +446,26 @@ impl Engine {
     /// # Errors
     /// `not-found`; `wrong-state` if it is not held back.
     pub async fn cancel_import(&self, intent: &Intent, id: ImportId) -> Result<(), EngineError> {
-        let (mut result, _) = self.held_back(intent, id).await?;
-        result.state = ImportState::Cancelled;
-        self.keep_import(&result, &result.errors, Vec::new()).await
+        let (_, Kept(mut form)) = self.held_back(intent, id).await?;
+        let encode = |form: &ImportV1| codec::encode(form).map_err(EngineError::internal);
+        let before = Some(digest(&encode(&form)?));
+        ImportState::Cancelled.as_str().clone_into(&mut form.state);
+        form.upload.clear();
+        form.kept_until = 0;
+        let (payload, object, now) = (encode(&form)?, key::import(id), self.now());
+        let write = Write::put(object.clone(), ImportV1::KIND, ImportV1::SCHEMA, &payload);
+        let about = About {
+            action: "import.cancel",
+            object: &object,
+            before,
+            after: Some((ImportV1::SCHEMA, payload)),
+            now,
+        };
+        let audit = self.audit_entry(intent, about)?;
+        let writes = vec![write.map_err(EngineError::internal)?, audit];
+        let commit = Commit::new(self.entropy().commit_id(), now, writes);
+        self.trade().commit(commit).await?;
+        Ok(())
     }
 
     async fn held_back(

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::access::key::{Doorkeeper, KeyDigest, KeyRefusal};
 use crate::access::principal::Principal;
 use crate::catalogue::Catalogue;
-use crate::domain::id::{ImportId, KeyId, MarketId};
+use crate::domain::id::{ImportId, MarketId};
 use crate::domain::time::Timestamp;
 use crate::engine::clock::Clock;
 use crate::engine::commit::Intent;
@@ -22,6 +22,7 @@ use crate::engine::imports::Progress;
 use crate::engine::jobs::Ran;
 use crate::engine::pages::Pages;
 use crate::engine::snapshot::{MarketState, Snapshot, TimedView};
+use crate::engine::uses::Uses;
 use crate::engine::view::{self, Goods, Known};
 use crate::ranking::base::RankBase;
 use crate::record::Stored;
@@ -77,7 +78,7 @@ struct Inner {
     prepared: Mutex<BTreeMap<MarketId, Prepared>>,
     in_progress: Mutex<BTreeSet<CommitId>>,
     importing: Mutex<BTreeMap<MarketId, Arc<Progress>>>,
-    keys_used: Mutex<BTreeSet<KeyId>>,
+    uses: Uses,
     ran: Mutex<Ran>,
     pages: Pages,
 }
@@ -156,7 +157,7 @@ impl Engine {
             prepared: Mutex::default(),
             in_progress: Mutex::default(),
             importing: Mutex::default(),
-            keys_used: Mutex::default(),
+            uses: Uses::default(),
             ran: Mutex::default(),
             pages: Pages::default(),
         }));
@@ -463,21 +464,14 @@ impl Engine {
             .cloned()
     }
 
-    /// Notes that a key was used; never waits, for the note may come with the next use.
-    fn note_use(&self, key: KeyId) {
-        if let Ok(mut used) = self.0.keys_used.try_lock() {
-            used.insert(key);
-        }
+    /// Uses of keys that are not written yet.
+    pub(in crate::engine) fn uses(&self) -> &Uses {
+        &self.0.uses
     }
 
     /// Asks or notes when jobs ran.
     pub(in crate::engine) fn ran<T>(&self, ask: impl FnOnce(&mut Ran) -> T) -> T {
         ask(&mut lock(&self.0.ran))
-    }
-
-    /// Keys used since the last call.
-    pub(in crate::engine) fn take_keys_used(&self) -> BTreeSet<KeyId> {
-        std::mem::take(&mut *lock(&self.0.keys_used))
     }
 
     /// Removes the file that held the first key of the store, now that the key is gone.
@@ -565,7 +559,7 @@ impl Doorkeeper for Engine {
             .and_then(|snapshot| snapshot.keys_by_digest.get(digest));
         let record = &held.ok_or(KeyRefusal::Unknown)?.value;
         let principal = record.open(digest, now)?;
-        self.note_use(record.id);
+        self.uses().note(record.id, now);
         Ok(principal)
     }
 }

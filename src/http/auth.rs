@@ -7,7 +7,7 @@ use hyper::header::{self, HeaderMap};
 use hyper::http::request;
 
 use crate::access::key::{KeyDigest, KeyRefusal, looks_public};
-use crate::access::principal::Principal;
+use crate::access::principal::{Actor, Principal};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::shell::Shared;
@@ -24,6 +24,8 @@ const KEY_MEMBER: &str = "key";
 pub(in crate::http) enum Audience {
     /// Nobody is asked.
     Anybody,
+    /// Nobody is asked, since only those who watch reach the socket.
+    Watchers,
     /// Holders of a key that is sent as a header.
     KeyHolders,
     /// As those, and browsers: other origins, and public keys in the address.
@@ -115,6 +117,17 @@ fn key_in_address(audience: Audience, query: Option<&str>) -> Result<Option<Stri
         Some((_, key)) if is_storefront && looks_public(&key) => Ok(Some(key)),
         Some(_) => Err(key_in_url()),
     }
+}
+
+/// Whose key stands in an address where none may be, if it is anybody's.
+pub(in crate::http) fn owner_of_leaked(shell: &Shared, query: Option<&str>) -> Option<Actor> {
+    let (_, key) = target::pairs(query?)?
+        .into_iter()
+        .find(|(name, value)| is_key_member(name, value))?;
+    let known = shell
+        .house
+        .principal(&KeyDigest::of(&key), shell.house.now());
+    known.ok().map(|principal| principal.by)
 }
 
 /// Whether a member of a query is a key, which handlers never see.

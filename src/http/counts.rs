@@ -28,6 +28,8 @@ pub(in crate::http) struct Counts {
     pub(in crate::http) rate_limited: Counter,
     /// Requests with a key that opens nothing.
     pub(in crate::http) wrong_key: Counter,
+    /// Refused changes that are counted and leave no audit entry.
+    pub(in crate::http) not_audited: Counter,
     /// Answers that no route gave.
     pub(in crate::http) no_route: Answers,
 }
@@ -45,6 +47,7 @@ impl Counts {
             late: metrics.refused("deadline"),
             rate_limited: metrics.refused("rate-limited"),
             wrong_key: metrics.refused("wrong-key"),
+            not_audited: metrics.refusals_not_audited.clone(),
             no_route: metrics.route(NO_ROUTE),
             metrics: metrics.clone(),
         }

@@ -60,6 +60,15 @@ impl Route {
         }
     }
 
+    /// For whoever reaches a socket that is there for watching: they are what a key of the role
+    /// `ops` is, in no queue.
+    pub const fn watched() -> Self {
+        Self {
+            audience: Audience::Watchers,
+            ..Self::open()
+        }
+    }
+
     /// Calls of people and their tools: JSON up to 1 MiB, changes limited.
     pub const fn desk() -> Self {
         Self {

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use crate::domain::time::Timestamp;
 use crate::engine::error::EngineError;
+use crate::engine::refusals::RefusedWrite;
 use crate::engine::start::Engine;
 use crate::http::shell::House;
 
@@ -22,5 +23,9 @@ impl House for Engine {
         revision: u64,
     ) -> Pin<Box<dyn Future<Output = Result<(), EngineError>> + Send + '_>> {
         Box::pin(self.reached_revision(revision))
+    }
+
+    fn refused(&self, refused: RefusedWrite) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.note_refusal(refused))
     }
 }

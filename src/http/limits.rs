@@ -1,13 +1,8 @@
 //! How often one may call: token buckets per key, and per address for public keys.
 //!
-//! A bucket is one instant, the one at which it will be full again (GCRA, ITU-T I.371): taking a
-//! token moves it on by the time one token takes to grow. So a bucket that is full is no bucket at
-//! all and can be swept away. `governor` keeps its keyed buckets behind one lock unless it gets a
-//! map crate beside it, does not bound their number, and tells no remainder without more plumbing;
-//! what is left of it is the twenty lines of [`Quota::take`].
-//!
-//! Buckets lie in shards, each behind a lock held for one look-up. When there are too many of them,
-//! new addresses share one with their neighbours, and in the end all share one.
+//! A bucket is one instant ([`quota`](crate::http::quota)). Buckets lie in shards, each behind a
+//! lock held for one look-up. When there are too many of them, new addresses share one with their
+//! neighbours, and in the end all share one.
 //!
 //! Time is an argument: nanoseconds since the server's start, of the real clock.
 
@@ -20,12 +15,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::access::principal::{Actor, Principal};
+use crate::http::quota::{Empty, Left, Nanos, Quota, Rates};
 
 /// Locks among which the buckets are spread; a power of two.
 const N_SHARDS: usize = 64;
-
-/// Nanoseconds since the server's start.
-pub(in crate::http) type Nanos = u64;
 
 /// Which limit a route has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,90 +35,20 @@ pub enum Rate {
     Backups,
 }
 
-/// So many tokens grow in so long a time; so many fit in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
-    /// As the headers name it.
-    pub name: &'static str,
-    /// Tokens that grow in a window.
-    pub tokens: u32,
-    /// Length of a window in seconds.
-    pub window_s: u32,
-    /// Tokens of a full bucket.
-    pub burst: u32,
-    /// The header `RateLimit-Policy`.
-    pub policy: &'static str,
-}
-
-/// What is left after a token was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http) struct Left {
-    pub(in crate::http) quota: &'static Quota,
-    /// Whole tokens.
-    pub(in crate::http) tokens: u32,
-    /// Until the bucket is full again, in seconds, at least one.
-    pub(in crate::http) full_in_s: u64,
-}
-
-/// No token is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http) struct Empty {
-    pub(in crate::http) quota: &'static Quota,
-    /// Until the next token has grown.
-    pub(in crate::http) wait: Duration,
-}
-
-macro_rules! quota {
-    ($name:literal, $tokens:literal in $window_s:literal s, burst $burst:literal) => {
-        Quota {
-            name: $name,
-            tokens: $tokens,
-            window_s: $window_s,
-            burst: $burst,
-            policy: concat!("\"", $name, "\";q=", $tokens, ";w=", $window_s),
-        }
-    };
-}
-
-static RANK: Quota = quota!("rank", 2000 in 1 s, burst 4000);
-static RANK_PUBLIC: Quota = quota!("rank", 4000 in 1 s, burst 8000);
-static RANK_ADDRESS: Quota = quota!("rank", 20 in 1 s, burst 60);
-static EVENTS: Quota = quota!("events", 200 in 1 s, burst 400);
-static WRITES: Quota = quota!("writes", 20 in 1 s, burst 60);
-static EXPORTS: Quota = quota!("exports", 20 in 3600 s, burst 20);
-static BACKUPS: Quota = quota!("backups", 4 in 3600 s, burst 4);
-
 /// Keys that open nothing, from one address: so many in a window, then none is looked at.
 const FAILURES_MAX: u32 = 100;
 const FAILURES_WINDOW: Duration = Duration::from_mins(10);
 
-impl Quota {
-    /// Takes a token from a bucket that is full again at `full_at`.
-    fn take(&'static self, full_at: &mut Nanos, now: Nanos) -> Result<Left, Empty> {
-        let token = u64::from(self.window_s) * 1_000_000_000 / u64::from(self.tokens);
-        let full = token * u64::from(self.burst);
-        let next = (*full_at).max(now) + token;
-        let lacking = next - now;
-        if full < lacking {
-            let wait = Duration::from_nanos(lacking - full);
-            return Err(Empty { quota: self, wait });
-        }
-        *full_at = next;
-        let tokens = u32::try_from((full - lacking) / token).unwrap_or(u32::MAX);
-        let full_in_s = lacking.div_ceil(1_000_000_000).max(1);
-        Ok(Left {
-            quota: self,
-            tokens,
-            full_in_s,
-        })
-    }
-}
+/// Refusals of one caller that are remembered, on average; the others are counted.
+const REMEMBERED: Quota = Quota::per_s("refusals", 10, 10);
 
 /// Whose bucket it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Holder {
     /// A key or user, by its id.
     Caller(Rate, [u8; 16]),
+    /// The same for the refusals that it is told.
+    Refused([u8; 16]),
     /// The process itself.
     System(Rate),
     /// An address, or one that stands for its neighbourhood or for all.
@@ -134,6 +57,7 @@ enum Holder {
 
 /// The buckets of one server.
 pub(in crate::http) struct Limits {
+    rates: Rates,
     buckets: Sharded<Holder, Nanos>,
     failures: Sharded<IpAddr, Failures>,
 }
@@ -146,9 +70,10 @@ struct Failures {
 }
 
 impl Limits {
-    /// At most so many buckets.
-    pub(in crate::http) fn new(buckets_max: usize) -> Self {
+    /// At most so many buckets of addresses, and one for each key and rate.
+    pub(in crate::http) fn new(rates: Rates, buckets_max: usize) -> Self {
         Self {
+            rates,
             buckets: Sharded::new(buckets_max),
             failures: Sharded::new(buckets_max),
         }
@@ -170,26 +95,38 @@ impl Limits {
             Actor::User(id) => Holder::Caller(rate, id.0),
             Actor::System => Holder::System(rate),
         };
+        let own = principal.rate;
         let quota = match rate {
-            Rate::Rank => &RANK,
-            Rate::Events => &EVENTS,
-            Rate::Writes => &WRITES,
-            Rate::Exports => &EXPORTS,
-            Rate::Backups => &BACKUPS,
-        };
-        match rate {
             Rate::Rank if principal.is_public() => {
-                let of_address = self.take_of_address(rate, &RANK_ADDRESS, address, now)?;
-                let of_key = self.take_of(caller, &RANK_PUBLIC, now)?;
-                Ok(if of_key.tokens < of_address.tokens {
+                let of_address =
+                    self.take_of_address(rate, self.rates.rank_address, address, now)?;
+                let of_key = self.take_of(caller, self.rates.rank_public.of_key(own), now)?;
+                return Ok(if of_key.tokens < of_address.tokens {
                     of_key
                 } else {
                     of_address
-                })
+                });
             }
-            _ if principal.is_public() => self.take_of_address(rate, quota, address, now),
-            _ => self.take_of(caller, quota, now),
+            Rate::Rank => self.rates.rank,
+            Rate::Events => self.rates.events,
+            Rate::Writes => self.rates.writes,
+            Rate::Exports => self.rates.exports,
+            Rate::Backups => self.rates.backups,
+        };
+        if principal.is_public() {
+            return self.take_of_address(rate, quota, address, now);
         }
+        self.take_of(caller, quota.of_key(own), now)
+    }
+
+    /// Whether one more refusal of a caller is to be remembered.
+    pub(in crate::http) fn may_remember(&self, by: Actor, now: Nanos) -> bool {
+        let id = match by {
+            Actor::Key(id) => id.0,
+            Actor::User(id) => id.0,
+            Actor::System => return true,
+        };
+        self.take_of(Holder::Refused(id), REMEMBERED, now).is_ok()
     }
 
     /// Until when keys from an address are not looked at; `None` if they are.
@@ -228,7 +165,7 @@ impl Limits {
     fn take_of_address(
         &self,
         rate: Rate,
-        quota: &'static Quota,
+        quota: Quota,
         address: IpAddr,
         now: Nanos,
     ) -> Result<Left, Empty> {
@@ -236,7 +173,7 @@ impl Limits {
         self.take_of(self.buckets.choose(&places), quota, now)
     }
 
-    fn take_of(&self, holder: Holder, quota: &'static Quota, now: Nanos) -> Result<Left, Empty> {
+    fn take_of(&self, holder: Holder, quota: Quota, now: Nanos) -> Result<Left, Empty> {
         self.buckets
             .with(holder, now, |full_at| quota.take(full_at, now))
     }
@@ -256,7 +193,7 @@ fn places_of(address: IpAddr) -> [IpAddr; 3] {
     }
 }
 
-/// A map in shards, with a bound on its entries.
+/// A map in shards, with a bound on its entries beyond which they are shared.
 struct Sharded<K, V> {
     shards: [Mutex<HashMap<K, V>>; N_SHARDS],
     hasher: RandomState,
@@ -297,17 +234,13 @@ impl<K: Copy + Eq + Hash, V: Copy> Sharded<K, V> {
     }
 
     /// The first of `places` while there is room; then the first that has an entry already; else
-    /// the second, for which an eighth more than the bound is kept; else the last.
+    /// the second, for which the last eighth of the room is kept; else the last.
     fn choose(&self, places: &[K; 3]) -> K {
         let n = self.n.load(Ordering::Relaxed);
-        if n < self.n_max {
+        if n < self.n_max - self.n_max / 8 {
             return places[0];
         }
-        let second_or_last = if n < self.n_max + self.n_max / 8 {
-            places[1]
-        } else {
-            places[2]
-        };
+        let second_or_last = if n < self.n_max { places[1] } else { places[2] };
         self.find(places).unwrap_or(second_or_last)
     }
 
@@ -340,6 +273,10 @@ mod tests {
 
     const SECOND: Nanos = 1_000_000_000;
 
+    fn limits_of(buckets_max: usize) -> Limits {
+        Limits::new(Rates::default(), buckets_max)
+    }
+
     fn caller(role: Role, id: u8) -> Principal {
         Principal {
             by: Actor::Key(KeyId([id; 16])),
@@ -361,7 +298,7 @@ mod tests {
     /// The worked example: 20 a second, burst 60.
     #[test]
     fn sixty_at_once_pass_and_the_next_waits_fifty_milliseconds() {
-        let limits = Limits::new(100);
+        let limits = limits_of(100);
         let browser = caller(Role::StorefrontPublic, 1);
         assert_eq!(passing(&limits, &browser, address(1), SECOND, 100), 60);
         let empty = limits
@@ -385,33 +322,54 @@ mod tests {
     #[test]
     fn every_rate_has_its_quota() {
         #[track_caller]
-        fn check(rate: Rate, role: Role, policy: &str, burst: u32) {
-            let left = Limits::new(9)
-                .take(rate, &caller(role, 1), address(1), 0)
-                .unwrap();
-            assert_eq!((left.quota.policy, left.tokens + 1), (policy, burst));
+        fn check(rate: Rate, role: Role, expected: Quota) {
+            let left = limits_of(9).take(rate, &caller(role, 1), address(1), 0);
+            let left = left.unwrap();
+            assert_eq!((left.quota, left.tokens + 1), (expected, expected.burst));
         }
-        check(
-            Rate::Rank,
-            Role::StorefrontServer,
-            "\"rank\";q=2000;w=1",
-            4_000,
-        );
-        check(Rate::Rank, Role::StorefrontPublic, "\"rank\";q=20;w=1", 60);
-        check(
-            Rate::Events,
-            Role::StorefrontServer,
-            "\"events\";q=200;w=1",
-            400,
-        );
-        check(Rate::Writes, Role::Merchandiser, "\"writes\";q=20;w=1", 60);
-        check(Rate::Exports, Role::Analyst, "\"exports\";q=20;w=3600", 20);
-        check(Rate::Backups, Role::Operator, "\"backups\";q=4;w=3600", 4);
+        let rates = Rates::default();
+        check(Rate::Rank, Role::StorefrontServer, rates.rank);
+        check(Rate::Rank, Role::StorefrontPublic, rates.rank_address);
+        check(Rate::Events, Role::StorefrontServer, rates.events);
+        check(Rate::Events, Role::StorefrontPublic, rates.events);
+        check(Rate::Writes, Role::Merchandiser, rates.writes);
+        check(Rate::Exports, Role::Analyst, rates.exports);
+        check(Rate::Backups, Role::Operator, rates.backups);
+    }
+
+    #[test]
+    fn ten_refusals_of_a_caller_are_remembered_a_second() {
+        let limits = limits_of(100);
+        let one = Actor::Key(KeyId([1; 16]));
+        let n_of = |now| (0..100).filter(|_| limits.may_remember(one, now)).count();
+        assert_eq!(n_of(0), 10);
+        assert_eq!(n_of(SECOND / 10 - 1), 0);
+        assert_eq!(n_of(SECOND / 10), 1);
+        assert_eq!(n_of(60 * SECOND), 10);
+        assert!(limits.may_remember(Actor::Key(KeyId([2; 16])), 60 * SECOND));
+    }
+
+    #[test]
+    fn a_key_with_a_rate_of_its_own_is_held_to_it() {
+        let limits = limits_of(100);
+        let own = |role, id, rate| Principal {
+            rate: Some(rate),
+            ..caller(role, id)
+        };
+        let slow = own(Role::StorefrontServer, 1, 3);
+        assert_eq!(passing(&limits, &slow, address(1), 0, 100), 6);
+        assert_eq!(passing(&limits, &slow, address(1), SECOND, 100), 3);
+        let fast = own(Role::StorefrontServer, 2, 5_000);
+        assert_eq!(passing(&limits, &fast, address(1), 0, 20_000), 10_000);
+        // A public key has one beside what each address is held to.
+        let browser = own(Role::StorefrontPublic, 3, 50);
+        assert_eq!(passing(&limits, &browser, address(1), 0, 1_000), 60);
+        assert_eq!(passing(&limits, &browser, address(2), 0, 1_000), 40);
     }
 
     #[test]
     fn callers_addresses_and_rates_have_buckets_of_their_own() {
-        let limits = Limits::new(100);
+        let limits = limits_of(100);
         let [one, two] = [1, 2].map(|id| caller(Role::StorefrontPublic, id));
         assert_eq!(passing(&limits, &one, address(1), 0, 100), 60);
         assert_eq!(passing(&limits, &one, address(2), 0, 100), 60);
@@ -426,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_public_key_is_limited_as_a_whole_too() {
-        let limits = Limits::new(10_000);
+        let limits = limits_of(10_000);
         let browser = caller(Role::StorefrontPublic, 1);
         let from = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes());
         let n: u32 = (0..200)
@@ -437,10 +395,10 @@ mod tests {
 
     #[test]
     fn too_many_addresses_share_with_their_neighbours_and_then_with_all() {
-        let limits = Limits::new(16);
+        let limits = limits_of(16);
         let browser = caller(Role::StorefrontPublic, 1);
-        // 15 addresses fill the bound, with the key's own bucket.
-        for n in 0..15 {
+        // 13 addresses and the key's own bucket leave the last eighth of the bound.
+        for n in 0..13 {
             assert_eq!(
                 passing(&limits, &browser, IpAddr::from([10, n, 0, 1]), 0, 60),
                 60
@@ -464,7 +422,7 @@ mod tests {
             0,
             "all others share one"
         );
-        assert_eq!(limits.buckets.n.load(Ordering::Relaxed), 19);
+        assert_eq!(limits.buckets.n.load(Ordering::Relaxed), 17);
         limits.sweep(100 * SECOND);
         assert!(limits.buckets.is_empty());
         assert_eq!(passing(&limits, &browser, near(2), 100 * SECOND, 100), 60);
@@ -472,7 +430,7 @@ mod tests {
 
     #[test]
     fn a_hundred_wrong_keys_bar_an_address_for_the_rest_of_ten_minutes() {
-        let limits = Limits::new(100);
+        let limits = limits_of(100);
         for n in 0..100 {
             assert_eq!(limits.barred_for(address(1), n), None, "{n}");
             limits.failed(address(1), n);

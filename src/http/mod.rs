@@ -13,7 +13,8 @@
 //!   problem document; [`Shell`](shell::Shell) is what is served
 //! - [`gate`]: a [`Route`](gate::Route) stands before every handler and says what it takes;
 //!   `passing` does with a request what the route says
-//! - [`lanes`], [`limits`], `auth`, [`body`], `cors`: what it takes for that
+//! - [`host`]: under which names sessions may come
+//! - [`lanes`], [`limits`] by [`quota`], `auth`, [`body`], `cors`: what it takes for that
 //! - [`extract`], [`json`]: what handlers take out of a request
 //! - [`problem`]: the one table from error to status and code, and a page for each code
 //!
@@ -68,6 +69,7 @@ mod framing;
 pub mod gate;
 pub mod guard;
 mod head;
+pub mod host;
 mod house;
 pub mod json;
 pub mod lanes;
@@ -77,6 +79,7 @@ mod log;
 mod panic;
 mod passing;
 pub mod problem;
+pub mod quota;
 mod request_id;
 pub mod shell;
 pub mod stop;
@@ -86,7 +89,9 @@ use std::net::IpAddr;
 
 use crate::http::accept::Accepting;
 use crate::http::body::BodyTimes;
+use crate::http::host::PublicUrl;
 use crate::http::lanes::Widths;
+use crate::http::quota::Rates;
 
 /// Bounds and times of the shell; the defaults are those of the specification.
 #[derive(Clone, Debug)]
@@ -99,10 +104,14 @@ pub struct Settings {
     pub bodies_bytes_max: usize,
     /// Permits and queues of the lanes.
     pub widths: Widths,
-    /// Token buckets at once.
+    /// How often one may call.
+    pub rates: Rates,
+    /// Token buckets of addresses at once.
     pub buckets_max: usize,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Where shops reach the server, if not at the address it listens on.
+    pub public_url: Option<PublicUrl>,
 }
 
 impl Settings {
@@ -113,8 +122,10 @@ impl Settings {
             body: BodyTimes::default(),
             bodies_bytes_max: 256 << 20,
             widths: Widths::of_cores(cores),
+            rates: Rates::default(),
             buckets_max: 200_000,
             trusted_proxies: Vec::new(),
+            public_url: None,
         }
     }
 }

@@ -5,28 +5,31 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
-use hyper::Method;
 use hyper::body::Body as _;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request;
+use hyper::{Method, Uri};
 use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
-use crate::access::principal::Actor;
+use crate::access::principal::{Actor, Principal};
+use crate::engine::refusals::RefusedWrite;
 use crate::http::auth::{self, Audience};
 use crate::http::body::{Coding, Upload};
 use crate::http::cors::{self, Preflight};
 use crate::http::extract::{Caller, Streamed, Whole, min_revision};
 use crate::http::gate::Route;
 use crate::http::lanes::{self, Class, Lane};
-use crate::http::limits::{Empty, Left, Rate};
+use crate::http::limits::Rate;
 use crate::http::panic::caught;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
+use crate::http::quota::{Empty, Left};
 use crate::http::shell::{Asked, Shared};
 use crate::telemetry::series::Answers;
 
@@ -87,7 +90,11 @@ where
                 class: route.class,
                 answers,
             };
+            let (method, uri) = (request.method().clone(), request.uri().clone());
             let mut response = route.pass(inner, request, &asked, &mut passage).await;
+            if let Some(refused) = route.refused(&response, (&method, &uri), &asked, &passage) {
+                asked.shell.house.refused(refused).await;
+            }
             response.extensions_mut().insert(passage);
             Ok(response)
         })
@@ -152,6 +159,42 @@ impl Route {
         response
     }
 
+    /// What is to be remembered of an answer: that a known caller was refused a change, or that
+    /// somebody's key came in an address. What was too much or too late is only counted.
+    fn refused(
+        &self,
+        response: &Response,
+        (method, uri): (&Method, &Uri),
+        asked: &Asked,
+        passage: &Passage,
+    ) -> Option<RefusedWrite> {
+        let code = response.extensions().get::<Arc<Problem>>()?.code();
+        let is_read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let changes = matches!(
+            self.rate,
+            Some(Rate::Writes | Rate::Exports | Rate::Backups)
+        );
+        let is_refusal = (400..500).contains(&code.status()) && code != Code::RateLimited;
+        let shell = &asked.shell;
+        let by = match code {
+            Code::KeyInUrl => auth::owner_of_leaked(shell, uri.query())?,
+            _ if is_refusal && changes && !is_read => passage.by?,
+            _ => return None,
+        };
+        if !shell.limits.may_remember(by, shell.nanos()) {
+            shell.counts.not_audited.inc();
+            return None;
+        }
+        let pattern = passage.path.as_ref().map_or("", MatchedPath::as_str);
+        Some(RefusedWrite {
+            by,
+            address: asked.address.to_string(),
+            action: format!("{method} {pattern}"),
+            path: uri.path().to_owned(),
+            code: code.as_str(),
+        })
+    }
+
     /// Everything that can be said from the head alone: whether there is room, whether the body
     /// may come, who calls and how often.
     fn check(
@@ -166,10 +209,13 @@ impl Route {
             return Err(lanes::overloaded().into());
         }
         let coding = self.check_body(&parts.headers)?;
-        if self.audience == Audience::Anybody {
-            return Ok((coding, None));
-        }
-        let principal = auth::identify(shell, self.audience, parts, asked.address)?;
+        let principal = match self.audience {
+            Audience::Anybody => return Ok((coding, None)),
+            Audience::Watchers => Arc::new(Principal::watcher()),
+            Audience::KeyHolders | Audience::Storefront => {
+                auth::identify(shell, self.audience, parts, asked.address)?
+            }
+        };
         passage.by = Some(principal.by);
         let is_read = matches!(parts.method, Method::GET | Method::HEAD);
         let rate = self.rate.filter(|rate| *rate != Rate::Writes || !is_read);
@@ -259,14 +305,12 @@ impl From<Problem> for Refusal {
 
 impl From<Empty> for Refusal {
     fn from(empty: Empty) -> Self {
-        let wait_s =
-            u64::try_from(empty.wait.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX);
         let quota = empty.quota;
         let detail = format!(
             "{} calls in {} s, {} at once",
             quota.tokens, quota.window_s, quota.burst
         );
-        let problem = Problem::new(Code::RateLimited, detail).retry_after_s(wait_s);
+        let problem = Problem::new(Code::RateLimited, detail).retry_after_s(wait_s(empty.wait));
         Self {
             problem,
             empty: Some(empty),
@@ -281,7 +325,7 @@ impl IntoResponse for Refusal {
             let left = Left {
                 quota,
                 tokens: 0,
-                full_in_s: wait.as_secs().max(1),
+                full_in_s: wait_s(wait),
             };
             tell_left(&left, response.headers_mut());
         }
@@ -289,16 +333,22 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// Whole seconds after which a token has grown, at least one.
+fn wait_s(wait: Duration) -> u64 {
+    let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);
+    u64::try_from(seconds).unwrap_or(u64::MAX)
+}
+
 /// What is left, as draft-ietf-httpapi-ratelimit-headers spells it.
 fn tell_left(left: &Left, headers: &mut HeaderMap) {
     const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
     const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-    headers.insert(POLICY, HeaderValue::from_static(left.quota.policy));
-    let text = format!(
-        "\"{}\";r={};t={}",
-        left.quota.name, left.tokens, left.full_in_s
-    );
-    if let Ok(value) = HeaderValue::try_from(text) {
-        headers.insert(LIMIT, value);
+    let quota = &left.quota;
+    let policy = format!("\"{}\";q={};w={}", quota.name, quota.tokens, quota.window_s);
+    let limit = format!("\"{}\";r={};t={}", quota.name, left.tokens, left.full_in_s);
+    for (name, text) in [(POLICY, policy), (LIMIT, limit)] {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(name, value);
+        }
     }
 }

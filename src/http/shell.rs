@@ -23,6 +23,7 @@ use crate::access::key::Doorkeeper;
 use crate::domain::id::RequestId;
 use crate::domain::time::Timestamp;
 use crate::engine::error::EngineError;
+use crate::engine::refusals::RefusedWrite;
 use crate::http::Settings;
 use crate::http::address::client_address;
 use crate::http::body::BodyRoom;
@@ -31,14 +32,16 @@ use crate::http::cors;
 use crate::http::counts::Counts;
 use crate::http::guard::REFUSED;
 use crate::http::head::{HEADER_BYTES_MAX, HEADERS_MAX, URI_BYTES_MAX, Unreadable};
+use crate::http::host::is_foreign;
 use crate::http::lanes::Lanes;
-use crate::http::limits::{Limits, Nanos};
+use crate::http::limits::Limits;
 use crate::http::link::{Link, Offered};
 use crate::http::log::{self, Line};
 use crate::http::panic::caught;
 use crate::http::passing::Passage;
 use crate::http::problem::code::Code;
 use crate::http::problem::{Problem, pages};
+use crate::http::quota::Nanos;
 use crate::http::request_id::RequestIds;
 use crate::http::target::is_plain_path;
 use crate::telemetry::metrics::Metrics;
@@ -67,6 +70,9 @@ pub trait House: Doorkeeper {
         &self,
         revision: u64,
     ) -> Pin<Box<dyn Future<Output = Result<(), EngineError>> + Send + '_>>;
+
+    /// Remembers a change that is being refused.
+    fn refused(&self, refused: RefusedWrite) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// What a shell is made of beside its routes.
@@ -121,7 +127,7 @@ impl Shell {
         let shared = Shared {
             house: parts.house,
             lanes: Lanes::new(settings.widths),
-            limits: Limits::new(settings.buckets_max),
+            limits: Limits::new(settings.rates, settings.buckets_max),
             room: BodyRoom::new(settings.bodies_bytes_max),
             counts: Counts::of(&parts.metrics),
             ids: RequestIds::new(parts.process),
@@ -211,7 +217,7 @@ impl Shell {
 
     /// Has a readable request handled; a panic on the way is an answer too.
     async fn dispatch(&self, mut request: Request<Body>, asked: Asked) -> Response {
-        if let Err(problem) = check_head(&request) {
+        if let Err(problem) = self.check_head(&request) {
             return problem.into_response();
         }
         if let Err(problem) = choose_coding(request.headers_mut()) {
@@ -220,6 +226,18 @@ impl Shell {
         request.extensions_mut().insert(asked);
         let answered = caught(self.route(request), &self.shared.counts).await;
         answered.unwrap_or_else(IntoResponse::into_response)
+    }
+
+    /// What no request may have, whatever its protocol.
+    fn check_head(&self, request: &Request<Body>) -> Result<(), Problem> {
+        check_size(request.uri(), request.headers()).map_err(Unreadable::problem)?;
+        if !is_plain_path(request.uri().path()) {
+            return Err(Problem::not_found("path"));
+        }
+        if is_foreign(request, self.settings().public_url.as_ref()) {
+            return Err(Problem::bad_header("Host", "a name of this server"));
+        }
+        Ok(())
     }
 
     async fn route(&self, request: Request<Body>) -> Response {
@@ -289,15 +307,6 @@ fn foreign(response: &Response) -> Option<Problem> {
         }
         _ => None,
     }
-}
-
-/// What no request may have, whatever its protocol.
-fn check_head(request: &Request<Body>) -> Result<(), Problem> {
-    check_size(request.uri(), request.headers()).map_err(Unreadable::problem)?;
-    if !is_plain_path(request.uri().path()) {
-        return Err(Problem::not_found("path"));
-    }
-    Ok(())
 }
 
 /// The sizes of a head over HTTP/2, counted as HTTP/1 would write it.

@@ -30,7 +30,7 @@ pub struct KeyV1 {
     digests: Vec<([u8; 32], Option<i64>)>,
     created: i64,
     created_by: String,
-    /// Requests a second.
+    /// Calls a second.
     rate: Option<u32>,
 }
 
@@ -75,7 +75,7 @@ impl From<&KeyRecord> for KeyV1 {
                 .collect(),
             created: key.created.0,
             created_by: key.created_by.clone(),
-            rate: key.rate,
+            rate: own.rate,
         }
     }
 }
@@ -96,6 +96,7 @@ impl TryFrom<KeyV1> for KeyRecord {
             sellers: all("sellers", &stored.sellers, SellerKey::parse)?,
             grants: all("grants", &stored.grants, Grant::parse)?,
             origins: stored.origins,
+            rate: stored.rate,
             expires: stored.expires.map(Timestamp),
         };
         let digests = stored.digests.into_iter();
@@ -108,7 +109,6 @@ impl TryFrom<KeyV1> for KeyRecord {
                 .collect(),
             created: Timestamp(stored.created),
             created_by: stored.created_by,
-            rate: stored.rate,
         };
         Self::new(terms).map_err(|complaints| RecordError::complaints("key", &complaints))
     }

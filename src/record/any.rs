@@ -223,6 +223,7 @@ prop_compose! {
         origins in vec(Just("https://shop.example".to_owned()), 0..2),
         expires in any::<i64>(),
         ends in any::<bool>(),
+        rate in of(1_u32..=100_000),
     ) -> Principal {
         let roles = if public {
             BTreeSet::from([Role::StorefrontPublic])
@@ -237,6 +238,7 @@ prop_compose! {
             markets: markets.map_or(MarketScope::All, MarketScope::Only),
             grants: grants.into_iter().map(|(grant, _)| grant).collect(),
             origins,
+            rate,
             expires: (ends || !public).then_some(Timestamp(expires)),
         }
     }
@@ -249,11 +251,10 @@ prop_compose! {
         name in any_text(),
         digests in vec((any::<[u8; 32]>(), of(any::<i64>())), 1..3),
         (created, created_by) in (any::<i64>(), any_text()),
-        rate in of(1_u32..=100_000),
     ) -> KeyRecord {
         let digests = digests.into_iter();
         KeyRecord::new(KeyTerms {
-            id, name, created_by, rate,
+            id, name, created_by,
             principal: Arc::new(principal),
             digests: digests.map(|(own, end)| (KeyDigest(own), end.map(Timestamp))).collect(),
             created: Timestamp(created),

@@ -277,6 +277,7 @@ pub(super) fn keys() -> [KeyV1; 2] {
         sellers: BTreeSet::new(),
         grants: BTreeSet::new(),
         origins: Vec::new(),
+        rate: None,
         expires: None,
     };
     let markets = ["se", "no"].map(|key| MarketId::parse(key).unwrap());
@@ -286,6 +287,7 @@ pub(super) fn keys() -> [KeyV1; 2] {
         sellers: BTreeSet::from([SellerKey::parse("fjord").unwrap()]),
         grants: Grant::ALL.iter().map(|(grant, _)| *grant).collect(),
         origins: vec!["https://shop.example:8443".to_owned(), "*".to_owned()],
+        rate: Some(4_000),
         expires: Some(Timestamp(1_798_761_600_000)),
         ..bare.clone()
     };
@@ -296,7 +298,6 @@ pub(super) fn keys() -> [KeyV1; 2] {
         digests: vec![(KeyDigest(bytes(7)), None)],
         created: Timestamp(0),
         created_by: String::new(),
-        rate: None,
     };
     let full = KeyTerms {
         name: "Shop server".to_owned(),
@@ -307,7 +308,6 @@ pub(super) fn keys() -> [KeyV1; 2] {
         ],
         created: Timestamp(1_767_225_600_250),
         created_by: "system".to_owned(),
-        rate: Some(4_000),
         ..bare.clone()
     };
     [bare, full].map(|terms| KeyV1::from(&KeyRecord::new(terms).unwrap()))

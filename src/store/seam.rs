@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use crate::domain::time::Timestamp;
 use crate::store::backup::BackupError;
+use crate::store::backup::lines::Written;
 use crate::store::chunk::{ChunkHash, ChunkStore};
 use crate::store::codec::{CodecError, Kind, Value};
 use crate::store::commit::FollowError;
@@ -149,6 +150,12 @@ pub trait Backups: Send + Sync + fmt::Debug {
     /// [`BackupError::NotWhole`] if it is damaged after all, or what `each` returns.
     fn read(&self, point: &BackupPoint, each: EachRecord<'_>) -> Result<(), BackupError>;
 
+    /// Size and digest of a backup, as its last line says.
+    ///
+    /// # Errors
+    /// [`BackupError::NotWhole`], or what the disk says.
+    fn written(&self, point: &BackupPoint) -> Result<Written, BackupError>;
+
     /// Writes a state as the newest backup, with the chunks that are there now, and verifies it.
     ///
     /// # Errors
@@ -188,6 +195,10 @@ impl Backups for NoBackups {
     }
 
     fn read(&self, _: &BackupPoint, _: EachRecord<'_>) -> Result<(), BackupError> {
+        Err(io::Error::from(io::ErrorKind::NotFound).into())
+    }
+
+    fn written(&self, _: &BackupPoint) -> Result<Written, BackupError> {
         Err(io::Error::from(io::ErrorKind::NotFound).into())
     }
 

@@ -30,6 +30,9 @@ pub struct Metrics {
     pub import_rows: Counter,
     /// Rows of imports that were wrong, out of those read.
     pub import_rows_rejected: Counter,
+    /// Refused changes that left no audit entry: beyond ten a second of one caller, or because the
+    /// store took none.
+    pub refusals_not_audited: Counter,
     /// Page events that found the queue full.
     pub dropped_page_events: Counter,
     /// Open connections.
@@ -112,6 +115,11 @@ impl Collector for Scrape {
                 "store_errors",
                 "Failures of the store and damage found",
                 &own.store_errors,
+            ),
+            (
+                "refusals_not_audited",
+                "Refused changes without an audit entry",
+                &own.refusals_not_audited,
             ),
             (
                 "dropped_page_events",
@@ -289,6 +297,7 @@ mod tests {
             "endcap_import_rows_total 400",
             "endcap_import_rows_rejected_total 0",
             "endcap_store_errors_total 1",
+            "endcap_refusals_not_audited_total 0",
             "endcap_dropped_page_events_total 0",
             "endcap_connections 1",
             "endcap_accept_failures_total 0",
@@ -308,7 +317,7 @@ mod tests {
             .filter(|line| line.starts_with("# TYPE"))
             .collect();
         let distinct: std::collections::BTreeSet<_> = titles.iter().collect();
-        assert_eq!((titles.len(), distinct.len()), (14, 14), "{text}");
+        assert_eq!((titles.len(), distinct.len()), (15, 15), "{text}");
         for word in ["key=", "session=", "shopper=", "customer="] {
             assert!(!text.contains(word));
         }

@@ -140,6 +140,15 @@ impl Served {
         self.notes.lock().unwrap().clone()
     }
 
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A file of its folder.
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.join(name)).unwrap()
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

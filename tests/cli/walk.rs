@@ -1,9 +1,13 @@
 //! From an empty directory to a promoted page, with nothing but the program.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::io::{Read, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::rig::{Said, Served, run};
 
@@ -229,6 +233,13 @@ fn a_revoked_key_opens_nothing() {
     let nobody = served.run(&["rank", "--market", "se"]);
     assert_eq!(nobody.code, Some(5), "{}", nobody.err);
     assert!(nobody.err.contains("ENDCAP_KEY"), "{}", nobody.err);
+    let told = served.ada(&["audit", "--object", id]);
+    told.ok();
+    for action in ["key.create", "key.revoke"] {
+        assert!(told.out.contains(action), "{}", told.out);
+    }
+    let refused = served.ada(&["audit", "--actor", id]);
+    assert!(refused.out.contains("not-permitted"), "{}", refused.out);
     let listed = served.ada(&["key", "list"]);
     assert!(
         !listed.out.contains(id) && listed.out.contains("ada"),
@@ -303,4 +314,92 @@ fn an_export_is_a_store_again_and_not_with_one_wrong_byte() {
     run(folder.path(), &["verify", "copy"]).ok();
     assert_eq!(run(folder.path(), &["verify", "wrong.jsonl"]).code, Some(7));
     run(folder.path(), &["verify", "all.jsonl"]).ok();
+}
+
+#[test]
+fn a_backup_is_told_with_its_size_and_digest() {
+    let folder = tempfile::tempdir().unwrap();
+    let (served, _) = set_up(folder.path());
+    let items = served.ada(&["backup", "--format", "json"]).json()["items"].clone();
+    let items = items.as_array().unwrap();
+    assert_eq!(items.len(), 2);
+    for item in items {
+        let begins = format!("{}-", item["space"].as_str().unwrap());
+        let files = fs::read_dir(folder.path().join("data/backups")).unwrap();
+        let mut paths = files.map(|entry| entry.unwrap().path());
+        let is_own = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            name.starts_with(&begins)
+        };
+        let bytes = fs::read(paths.find(is_own).unwrap()).unwrap();
+        assert_eq!(item["bytes"], bytes.len());
+        let last = bytes[..bytes.len() - 1]
+            .iter()
+            .rposition(|byte| *byte == b'\n');
+        let lines = &bytes[..=last.unwrap()];
+        let mut digest = String::new();
+        for byte in Sha256::digest(lines) {
+            write!(digest, "{byte:02x}").unwrap();
+        }
+        assert_eq!(item["sha256"], digest);
+    }
+    let listed = ask_as_ada(&served, "/v1/backups");
+    let status = served.ada(&["status", "--format", "json"]).json();
+    for item in items {
+        let space = item["space"].as_str().unwrap();
+        assert_eq!(status[space]["last_backup"]["revision"], item["revision"]);
+        assert!(
+            listed.contains(item["sha256"].as_str().unwrap()),
+            "{listed}"
+        );
+    }
+    assert_eq!(served.terminate(), Some(0));
+}
+
+/// Sends one request as its bytes; the whole answer.
+fn ask(address: &str, path: &str, header: &str) -> String {
+    let mut socket = TcpStream::connect(address).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{header}\r\n");
+    socket.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn ask_as_ada(served: &Served, path: &str) -> String {
+    let address = served.url().trim_start_matches("http://");
+    let key = served.read("ada.key");
+    ask(
+        address,
+        path,
+        &format!("Authorization: Bearer {}\r\n", key.trim()),
+    )
+}
+
+#[test]
+fn settings_open_a_socket_for_watching_and_change_the_rates() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = "[server]\nops_listen = \"127.0.0.1:0\"\n\
+        public_url = \"https://endcap.shop.example\"\n\
+        [limits]\nwrites_per_s = 1000\nwrites_burst = 2000\n";
+    fs::write(folder.path().join("endcap.toml"), settings).unwrap();
+    let served = Served::start(folder.path(), &[]);
+    let limits = served.run(&["limits", "--format", "json"]).json();
+    assert_eq!(limits["rates"]["writes"]["burst"], 2_000);
+    // It was said before the line that the rig has read.
+    let address = loop {
+        let notes = served.notes();
+        let behind = notes.split("status are on http://").nth(1);
+        if let Some(line) = behind.filter(|behind| behind.contains('\n')) {
+            break line.split(',').next().unwrap().to_owned();
+        }
+        std::thread::yield_now();
+    };
+    for path in ["/health/ready", "/metrics", "/v1/status"] {
+        let answer = ask(&address, path, "");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    let closed = ask(&address, "/v1/keys", "");
+    assert!(closed.starts_with("HTTP/1.1 404 "), "{closed}");
+    assert_eq!(served.terminate(), Some(0));
 }

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 
+use axum::Router;
 use endcap::domain::time::Timestamp;
 use endcap::engine::clock::Clock;
 use endcap::engine::entropy::Entropy;
@@ -31,6 +32,7 @@ pub(crate) static DOCUMENT: LazyLock<Value> =
 /// A running server.
 pub(crate) struct App {
     pub(crate) stop: Stop,
+    pub(crate) engine: Engine,
     address: SocketAddr,
     operator: String,
 }
@@ -47,32 +49,26 @@ pub(crate) struct Answer {
 impl App {
     /// A server with one operator key, which replaced the first one, and nothing else.
     pub(crate) async fn empty() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// The same with other settings of the shell.
+    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let now = Timestamp::parse(NOON).unwrap();
         let stores = Memory::new(StoreId([7; 16])).open().unwrap();
         let metrics = Arc::new(Metrics::default());
         let (clock, entropy) = (Clock::standing_at(now), Entropy::seeded(7));
-        let settings = EngineSettings::default();
-        let engine = Engine::start(settings, clock, entropy, stores, Arc::clone(&metrics)).await;
+        let own = EngineSettings::default();
+        let engine = Engine::start(own, clock, entropy, stores, metrics).await;
         let engine = engine.unwrap();
         let first = engine.make_first_key().await.unwrap().unwrap();
-        let stop = Stop::new();
-        let parts = Parts {
-            house: Arc::new(engine.clone()),
-            metrics,
-            settings: Settings::of_cores(2),
-            process: 1,
-        };
-        let routes = endcap::api::routes(engine.clone(), stop.clone());
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(
-            listener,
-            Arc::new(Shell::new(routes, parts)),
-            stop.clone(),
-        ));
+        let (stop, mut settings) = (Stop::new(), Settings::of_cores(2));
+        change(&mut settings);
+        let routes = endcap::api::routes(engine.clone(), stop.clone(), &settings);
         let mut app = Self {
+            address: served(&engine, routes, settings, &stop).await,
             stop,
-            address,
+            engine,
             operator: first.expose().to_owned(),
         };
         let own = json!({ "name": "own", "roles": ["operator"], "markets": "*" });
@@ -83,6 +79,18 @@ impl App {
             .unwrap()
             .clone_into(&mut app.operator);
         app
+    }
+
+    /// The same process as those see it who watch, on a socket of its own.
+    pub(crate) async fn watched(&self) -> Self {
+        let routes = endcap::api::watched_routes(self.engine.clone(), self.stop.clone());
+        let settings = Settings::of_cores(2);
+        Self {
+            address: served(&self.engine, routes, settings, &self.stop).await,
+            stop: self.stop.clone(),
+            engine: self.engine.clone(),
+            operator: String::new(),
+        }
     }
 
     /// With the market `se` and `n` products p000, p001, …: each has one variant u000, u001, … with
@@ -149,6 +157,20 @@ impl App {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Answer {
+        let answer = self.exchange(key, method, path, headers, body).await;
+        hold(method, path, &answer);
+        answer
+    }
+
+    /// The same, without holding the answer against the document.
+    pub(crate) async fn exchange(
+        &self,
+        key: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -175,14 +197,12 @@ impl App {
         let bytes = body.collect().await.unwrap().to_bytes();
         driver.abort();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        let answer = Answer {
+        Answer {
             status: head.status.as_u16(),
             headers: head.headers,
             json: serde_json::from_str(&text).unwrap_or(Value::Null),
             text,
-        };
-        hold(method, path, &answer);
-        answer
+        }
     }
 
     /// Makes a key of a role for the market `se`.
@@ -251,6 +271,21 @@ impl Answer {
             .get(name)
             .map_or("", |value| value.to_str().unwrap())
     }
+}
+
+/// Serves routes on a free port.
+async fn served(engine: &Engine, routes: Router, settings: Settings, stop: &Stop) -> SocketAddr {
+    let parts = Parts {
+        house: Arc::new(engine.clone()),
+        metrics: Arc::clone(engine.metrics()),
+        settings,
+        process: 1,
+    };
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shell = Arc::new(Shell::new(routes, parts));
+    tokio::spawn(serve(listener, shell, stop.clone()));
+    address
 }
 
 /// Keys of the variants of a page.

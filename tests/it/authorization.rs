@@ -199,6 +199,7 @@ const TABLE: &[Row] = &[
     ("GET", "/v1/limits", "", "-----xx", Free),
     ("GET", "/v1/backups", "", "-----x-", Free),
     ("POST", "/v1/backups", "", "-----x-", Free),
+    ("GET", "/v1/audit", "", "-----x-", Free),
     ("GET", "/metrics", "", "-----xx", Free),
     ("GET", "/test/clock", "", "-----x-", Free),
     (

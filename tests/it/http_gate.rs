@@ -2,8 +2,10 @@
 
 use std::io::Write as _;
 
-use endcap::access::principal::Role;
+use endcap::access::principal::{Actor, Role};
 use endcap::domain::id::KeyId;
+use endcap::engine::refusals::RefusedWrite;
+use endcap::http::quota::Quota;
 
 use crate::http_rig::{Server, expired_key, key, request};
 
@@ -382,7 +384,7 @@ async fn answers_are_counted_by_route_and_status() {
     ] {
         assert_eq!(server.answered(pattern, status), n, "{pattern} {status}");
     }
-    assert_eq!(server.refused("unreadable"), 1);
+    assert_eq!(server.n_refused("unreadable"), 1);
 }
 
 #[tokio::test]
@@ -434,24 +436,129 @@ async fn limited_routes_tell_what_is_left() {
             .header("ratelimit"),
         ""
     );
-    let mut refused = None;
-    for _ in 0..2_000 {
-        raw.send(request("POST", "/who", "", "")).await;
+}
+
+/// 5 writes at once, and another one each hour: no second of the test's own time matters.
+async fn frugal() -> Server {
+    let writes = Quota {
+        name: "writes",
+        tokens: 1,
+        window_s: 3_600,
+        burst: 5,
+    };
+    Server::start(|settings| settings.rates.writes = writes).await
+}
+
+#[tokio::test]
+async fn what_fits_passes_and_one_more_is_refused_whoever_else_calls() {
+    let server = frugal().await;
+    let mut raw = server.connect().await;
+    let flood = key(Role::Merchandiser);
+    for left in (0..5).rev() {
+        raw.send(with_key("POST", "/who", Some(&flood), "")).await;
         let answer = raw.answer().await;
-        if answer.status != 200 {
-            refused = Some(answer);
-            break;
+        assert_eq!(answer.status, 200);
+        let told = answer.header("ratelimit").to_owned();
+        assert!(
+            told.starts_with(&format!("\"writes\";r={left};t=")),
+            "{told}"
+        );
+    }
+    for n in 1..=20 {
+        raw.send(with_key("POST", "/who", Some(&flood), "")).await;
+        let refused = raw.answer().await;
+        is(&refused, 429, "rate-limited");
+        let wait_s: u64 = refused.header("retry-after").parse().unwrap();
+        assert!((3_500..=3_600).contains(&wait_s));
+        assert_eq!(
+            refused.header("ratelimit"),
+            format!("\"writes\";r=0;t={wait_s}")
+        );
+        assert_eq!(refused.header("ratelimit-policy"), "\"writes\";q=1;w=3600");
+        assert_eq!(server.n_refused("rate-limited"), n);
+    }
+    // The connection stays, the key still reads, and other keys write.
+    raw.send(with_key("GET", "/who", Some(&flood), "")).await;
+    assert_eq!(raw.answer().await.status, 200);
+    raw.send(request("POST", "/who", "", "")).await;
+    let other = raw.answer().await;
+    assert_eq!(other.status, 200);
+    assert!(other.header("ratelimit").starts_with("\"writes\";r=4;t="));
+}
+
+#[tokio::test]
+async fn refused_changes_of_known_callers_are_remembered_ten_a_second() {
+    let server = Server::plain().await;
+    let remembered = || std::mem::take(&mut *server.refused.lock().unwrap());
+    let mer = key(Role::Merchandiser);
+    let mut raw = server.connect().await;
+    let malformed = format!(
+        "POST /json?a=b HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {mer}\r\nContent-Length: 1\r\n\r\n{{"
+    );
+    raw.send(&malformed).await;
+    is(&raw.answer().await, 400, "malformed-json");
+    let expected = RefusedWrite {
+        by: Actor::Key(KeyId([Role::Merchandiser as u8 + 1; 16])),
+        address: "127.0.0.1".to_owned(),
+        action: "POST /json".to_owned(),
+        path: "/json".to_owned(),
+        code: "malformed-json",
+    };
+    assert_eq!(remembered(), [expected]);
+    // Neither what is read, nor what succeeds, nor who is unknown, nor what was too much.
+    raw.send(with_key(
+        "GET",
+        "/who",
+        Some(&mer),
+        "x-endcap-min-revision: x\r\n",
+    ))
+    .await;
+    is(&raw.answer().await, 400, "bad-header");
+    raw.send(with_key("POST", "/who", Some(&mer), "")).await;
+    assert_eq!(raw.answer().await.status, 200);
+    raw.send(with_key("POST", "/who", Some("ec_mer_x"), ""))
+        .await;
+    is(&raw.answer().await, 401, "key-unknown");
+    raw.send(with_key(
+        "POST",
+        "/rank",
+        Some(&mer),
+        "x-endcap-min-revision: x\r\n",
+    ))
+    .await;
+    is(&raw.answer().await, 400, "bad-header");
+    assert_eq!(remembered(), []);
+    let mut n = 0;
+    while server.metrics.refusals_not_audited.get() < 3 {
+        raw.send(&malformed).await;
+        assert_ne!(raw.answer().await.status, 200);
+        n += 1;
+        assert!(n < 100_000, "ten a second");
+    }
+    assert!(9 <= remembered().len());
+    // Another key's are remembered all the same.
+    raw.send(request("POST", "/json", "", "{")).await;
+    is(&raw.answer().await, 400, "malformed-json");
+    assert_eq!(remembered().len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_in_an_address_is_remembered_as_its_owners() {
+    let server = Server::plain().await;
+    for (leaked, n) in [(key(Role::Analyst), 1), ("ec_ana_x".to_owned(), 0)] {
+        let path = format!("/rank?key={leaked}");
+        let answer = server.ask(with_key("GET", &path, None, "")).await;
+        is(&answer, 401, "key-in-url");
+        let remembered = std::mem::take(&mut *server.refused.lock().unwrap());
+        assert_eq!(remembered.len(), n);
+        for refused in remembered {
+            assert_eq!(refused.by, Actor::Key(KeyId([Role::Analyst as u8 + 1; 16])));
+            assert_eq!(
+                (&*refused.action, &*refused.path, refused.code),
+                ("GET /rank", "/rank", "key-in-url")
+            );
         }
     }
-    let refused = refused.unwrap();
-    is(&refused, 429, "rate-limited");
-    assert_eq!(refused.header("retry-after"), "1");
-    assert_eq!(refused.header("ratelimit"), "\"writes\";r=0;t=1");
-    assert_eq!(refused.header("ratelimit-policy"), "\"writes\";q=20;w=1");
-    // The connection stays, and so do other keys.
-    raw.send(with_key("POST", "/who", Some(&key(Role::Merchandiser)), ""))
-        .await;
-    assert_eq!(raw.answer().await.status, 200);
 }
 
 #[tokio::test]

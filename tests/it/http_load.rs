@@ -55,7 +55,7 @@ async fn a_full_lane_refuses_at_once_and_others_go_on() {
     let refused = tokio::time::timeout(SOON, refused).await.unwrap();
     assert_eq!(refused.code(), (503, "overloaded".to_owned()));
     assert_eq!(refused.header("retry-after"), "1");
-    assert!(1 <= server.refused("overloaded"));
+    assert!(1 <= server.n_refused("overloaded"));
     assert_eq!(
         server.ask(request("GET", "/rank", "", "")).await.status,
         200
@@ -105,7 +105,7 @@ async fn a_rank_whose_time_passes_in_the_queue_is_not_begun() {
     second.send(request("GET", "/wait-rank", "", "")).await;
     assert_eq!(first.answer().await.code(), (503, "deadline".to_owned()));
     assert_eq!(second.answer().await.code(), (503, "deadline".to_owned()));
-    assert_eq!(server.refused("deadline"), 2);
+    assert_eq!(server.n_refused("deadline"), 2);
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn connections_are_bounded_in_all_and_per_address() {
             .until(|server| server.metrics.connections.get() == 2)
             .await;
         assert_eq!(server.connect().await.ended().await, b"");
-        assert_eq!(server.refused("too-many-connections"), 1);
+        assert_eq!(server.n_refused("too-many-connections"), 1);
         first
             .send("GET /open/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             .await;
@@ -279,7 +279,7 @@ async fn one_key_over_its_limit_leaves_others_alone() {
         n_refused += u32::from(raw.answer().await.status == 429);
     }
     assert!(0 < n_refused);
-    assert_eq!(server.refused("rate-limited"), u64::from(n_refused));
+    assert_eq!(server.n_refused("rate-limited"), u64::from(n_refused));
     raw.send(rank(&key(Role::StorefrontServer))).await;
     assert_eq!(raw.answer().await.status, 200);
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -18,6 +18,7 @@ use endcap::access::principal::{Actor, Principal, Role};
 use endcap::domain::id::KeyId;
 use endcap::domain::time::Timestamp;
 use endcap::engine::error::EngineError;
+use endcap::engine::refusals::RefusedWrite;
 use endcap::http::Settings;
 use endcap::http::accept::{Drained, serve};
 use endcap::http::body::Upload;
@@ -60,6 +61,8 @@ pub(crate) fn expired_key() -> String {
 pub(crate) struct TestHouse {
     keys: BTreeMap<KeyDigest, Arc<Principal>>,
     revision: AtomicU64,
+    /// Refused changes it was told of.
+    refused: Arc<Mutex<Vec<RefusedWrite>>>,
 }
 
 impl TestHouse {
@@ -82,6 +85,7 @@ impl TestHouse {
         Self {
             keys,
             revision: AtomicU64::new(7),
+            refused: Arc::default(),
         }
     }
 }
@@ -118,6 +122,11 @@ impl House for TestHouse {
             }
         })
     }
+
+    fn refused(&self, refused: RefusedWrite) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.refused.lock().unwrap().push(refused);
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// What slow handlers wait for, and how many of them do.
@@ -133,6 +142,7 @@ pub(crate) struct Server {
     pub(crate) stop: Stop,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) bell: Bell,
+    pub(crate) refused: Arc<Mutex<Vec<RefusedWrite>>>,
     pub(crate) serving: JoinHandle<Drained>,
 }
 
@@ -161,8 +171,10 @@ impl Server {
             waiting: Arc::default(),
         };
         let metrics = Arc::new(Metrics::default());
+        let house = TestHouse::new();
+        let refused = Arc::clone(&house.refused);
         let parts = Parts {
-            house: Arc::new(TestHouse::new()),
+            house: Arc::new(house),
             metrics: Arc::clone(&metrics),
             settings,
             process: 1,
@@ -177,6 +189,7 @@ impl Server {
             stop,
             metrics,
             bell,
+            refused,
             serving,
         }
     }
@@ -202,7 +215,7 @@ impl Server {
     }
 
     /// Requests refused for a reason so far.
-    pub(crate) fn refused(&self, reason: &'static str) -> u64 {
+    pub(crate) fn n_refused(&self, reason: &'static str) -> u64 {
         self.metrics.refused(reason).get()
     }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "what was not run says so")]
 
 mod app;
+mod audit;
 mod authorization;
 mod backup;
 mod conformance;

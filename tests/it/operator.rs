@@ -147,3 +147,79 @@ async fn nobody_hands_out_more_than_they_hold_and_one_operator_stays() {
     let last = app.ask_as(&key, "DELETE", &path, &any, "").await;
     last.refuses(409, "in-use");
 }
+
+/// A burst is twice the rate, so what comes in far less than a second is told apart.
+#[tokio::test]
+async fn a_key_is_held_to_its_own_rate() {
+    let app = App::shop(3).await;
+    let slow = app.key("storefront-server", &json!({ "rate": 1 })).await;
+    let rank = || app.ask_as(&slow, "POST", "/v1/markets/se/rank", &[], "{}");
+    let first = rank().await;
+    assert_eq!(first.header("ratelimit-policy"), "\"rank\";q=1;w=1");
+    assert_eq!(first.header("ratelimit"), "\"rank\";r=1;t=1");
+    let mut answer = first;
+    for _ in 0..1_000 {
+        if answer.status != 200 {
+            break;
+        }
+        answer = rank().await;
+    }
+    answer.refuses(429, "rate-limited");
+    assert_eq!(answer.header("retry-after"), "1");
+    let other = app.key("storefront-server", &json!({})).await;
+    let other = app
+        .ask_as(&other, "POST", "/v1/markets/se/rank", &[], "{}")
+        .await;
+    other.is(200);
+    assert_eq!(other.header("ratelimit-policy"), "\"rank\";q=2000;w=1");
+}
+
+#[tokio::test]
+async fn a_key_tells_the_last_day_of_its_use() {
+    let app = App::shop(3).await;
+    let body = json!({ "name": "shop", "roles": ["storefront-server"], "markets": ["se"] });
+    let made = app.post("/v1/keys", &body).await;
+    assert_eq!(made.json["last_used_day"], Value::Null);
+    let (path, key) = (made.header("location"), made.json["key"].as_str().unwrap());
+    let day = || async { app.get(path).await.json["last_used_day"].clone() };
+    assert_eq!(day().await, Value::Null);
+    let rank = || app.ask_as(key, "POST", "/v1/markets/se/rank", &[], "{}");
+    rank().await.is(200);
+    assert_eq!(day().await, "2027-03-10");
+    // Shortly after midnight the note of the day before is written as what it was.
+    app.later("2027-03-11T00:10:00Z").await;
+    assert_eq!(day().await, "2027-03-10");
+    app.later("2027-03-13T23:59:59Z").await;
+    assert_eq!(day().await, "2027-03-10");
+    rank().await.is(200);
+    assert_eq!(day().await, "2027-03-13");
+    let list = app.get("/v1/keys").await.json;
+    let rows = list["items"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["id"] == made.json["id"]);
+    assert_eq!(row.unwrap()["last_used_day"], "2027-03-13");
+    // It is no change of the key: neither a revision moves, nor may it be set.
+    let now = app.get(path).await;
+    assert_eq!(now.json["revision"], made.json["revision"]);
+    let patch = json!({ "last_used_day": "2027-03-14" });
+    let refused = app
+        .change("PATCH", path, &now.json["revision"], &patch)
+        .await;
+    assert_eq!(
+        refused.complaints(),
+        [("/last_used_day".to_owned(), "read-only".to_owned())]
+    );
+    let renamed = json!({ "name": "server" });
+    let renamed = app
+        .change("PATCH", path, &now.json["revision"], &renamed)
+        .await;
+    assert_eq!(renamed.json["last_used_day"], "2027-03-13");
+}
+
+#[tokio::test]
+async fn a_store_in_memory_says_that_it_has_no_backups() {
+    let app = App::shop(3).await;
+    assert_eq!(app.get("/v1/backups").await.json["items"], json!([]));
+    let refused = app.ask("POST", "/v1/backups", &[], "").await;
+    refused.refuses(503, "store-unavailable");
+    assert_eq!(refused.header("ratelimit-policy"), "\"backups\";q=4;w=3600");
+}

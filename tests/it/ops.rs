@@ -1,6 +1,7 @@
 //! What looks after the process asks how it is.
 
-use serde_json::json;
+use endcap::http::host::PublicUrl;
+use serde_json::{Value, json};
 
 use crate::app::{App, DOCUMENT, NOON};
 
@@ -31,9 +32,15 @@ async fn a_process_says_how_it_is() {
     assert_eq!(app.get("/openapi.json").await.json, *DOCUMENT);
     let status = app.get("/v1/status").await;
     assert_eq!(status.json["markets"][0]["variants"], 3);
+    let market = &status.json["markets"][0];
+    assert_eq!(market["snapshot"], market["revision"]);
+    assert_eq!(market["published_at"], NOON);
+    assert_eq!(status.json["config"]["last_backup"], Value::Null);
+    let limits = app.get("/v1/limits").await.json;
+    assert_eq!(limits["promotion"]["name_chars_max"], 50);
     assert_eq!(
-        app.get("/v1/limits").await.json["promotion"]["name_chars_max"],
-        50
+        limits["rates"]["writes"],
+        json!({ "calls": 20, "window_s": 1, "burst": 60 })
     );
     app.post("/v1/markets/se/rank", &json!({})).await.is(200);
     let metrics = app.get("/metrics").await;
@@ -46,6 +53,72 @@ async fn a_process_says_how_it_is() {
     app.ask_as("", "GET", "/health/ready", &[], "")
         .await
         .refuses(503, "not-ready");
+}
+
+#[tokio::test]
+async fn those_who_watch_need_no_key_and_see_nothing_else() {
+    let app = App::shop(3).await;
+    let watched = app.watched().await;
+    for path in [
+        "/health/live",
+        "/health/ready",
+        "/health/ready?for=writes",
+        "/metrics",
+        "/v1/status",
+    ] {
+        watched.get(path).await.is(200);
+    }
+    assert!(watched.get("/metrics").await.text.ends_with("# EOF\n"));
+    let status = watched.get("/v1/status").await;
+    assert_eq!(status.json["markets"][0]["variants"], 3);
+    for path in [
+        "/v1/markets",
+        "/v1/keys",
+        "/v1/limits",
+        "/v1/audit",
+        "/openapi.json",
+        "/version",
+        "/test/clock",
+        "/",
+    ] {
+        let answer = watched.exchange("", "GET", path, &[], "").await;
+        answer.refuses(404, "not-found");
+    }
+    let path = "/v1/markets/se/rank";
+    let rank = watched.exchange("", "POST", path, &[], "{}").await;
+    rank.refuses(404, "not-found");
+    let posted = watched.exchange("", "DELETE", "/v1/status", &[], "").await;
+    posted.refuses(405, "method-not-allowed");
+    // The other socket asks for a key as before.
+    for path in ["/metrics", "/v1/status"] {
+        let answer = app.ask_as("", "GET", path, &[], "").await;
+        answer.refuses(401, "key-missing");
+    }
+    app.stop.begin();
+    let ready = watched.get("/health/ready").await;
+    ready.refuses(503, "not-ready");
+}
+
+#[tokio::test]
+async fn a_server_with_a_name_says_it_and_takes_sessions_under_it() {
+    let app = App::with(|settings| {
+        settings.public_url = Some(PublicUrl::parse("https://endcap.shop.example").unwrap());
+    })
+    .await;
+    let document = app.get("/openapi.json").await.json;
+    assert_eq!(
+        document["servers"],
+        json!([{ "url": "https://endcap.shop.example" }])
+    );
+    assert_eq!(document["paths"], DOCUMENT["paths"]);
+    // The client of these stories speaks to endcap.test.
+    let session = ("cookie", "endcap_session=x");
+    app.ask("GET", "/v1/markets", &[session], "")
+        .await
+        .refuses(400, "bad-header");
+    app.ask("GET", "/v1/markets", &[("cookie", "other=x")], "")
+        .await
+        .is(200);
 }
 
 #[tokio::test]

@@ -258,7 +258,12 @@ async fn everything_wrong_with_a_request_is_told_at_once() {
     app.get("/v1/markets/se/rank?limit=1&limit=2")
         .await
         .refuses(400, "bad-query");
-    app.post("/v1/markets/no/rank", &json!({}))
+    // Who may see all markets is told that there is none; others are not.
+    let none = app.post("/v1/markets/no/rank", &json!({})).await;
+    none.refuses(404, "not-found");
+    assert_eq!(none.json["what"], "market");
+    let local = app.key("storefront-server", &json!({})).await;
+    app.ask_as(&local, "POST", "/v1/markets/no/rank", &[], "{}")
         .await
         .refuses(403, "market-forbidden");
     app.post("/v1/markets/SE/rank", &json!({}))

@@ -12,6 +12,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use crate::access::may::{Object, Verb};
+use crate::api::operator::audit::hex;
 use crate::api::wire::answer;
 use crate::api::wire::change::Asked;
 use crate::engine::backups::Backup;
@@ -43,6 +44,10 @@ pub struct BackupBody {
     /// Time of the last commit in it; null if there was none.
     #[schema(required = true)]
     as_of: Option<String>,
+    /// Size of its file; chunks of goods lie beside it and are shared by all backups.
+    bytes: u64,
+    /// SHA-256 of all lines of its file but the last, which says the same.
+    sha256: String,
 }
 
 /// Routes of this file.
@@ -92,6 +97,8 @@ fn answered(backups: &[Backup]) -> Response {
         space: backup.space,
         revision: backup.revision,
         as_of: backup.as_of.map(|at| at.to_string()),
+        bytes: backup.bytes,
+        sha256: hex(&backup.sha256),
     });
     answer::ok(&BackupListing {
         items: items.collect(),

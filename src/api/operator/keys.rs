@@ -20,7 +20,9 @@ use crate::api::wire::list::{List, Listing, Window, WindowParams};
 use crate::api::wire::patch::merge;
 use crate::api::wire::{answer, path, query, scalar};
 use crate::domain::complaint::Complaint;
+use crate::domain::time::Timestamp;
 use crate::engine::commit::{StoredAnswer, Written};
+use crate::engine::error::EngineError;
 use crate::engine::keys::KeyMadeNow;
 use crate::engine::snapshot::Held;
 use crate::engine::start::Engine;
@@ -52,7 +54,9 @@ pub struct KeyBody {
     origins: Vec<String>,
     /// At most two years ahead; one year if absent. Public keys may have none.
     expires_at: Option<String>,
-    /// Requests a second that it is held to.
+    /// Calls a second that it is held to, and twice as many at once, in the place of the limits
+    /// that every key has on ranks, events and writes. What is limited by address or by the hour
+    /// stays. 1 to 100,000.
     rate: Option<u32>,
 }
 
@@ -74,6 +78,9 @@ pub struct KeyAnswer {
     body: KeyBody,
     created_by: String,
     created_at: String,
+    /// Day in UTC on which it was last used; null if it never was.
+    #[schema(required = true, examples("2027-03-10"))]
+    last_used_day: Option<String>,
     /// Until when the text before the last rotation still opens.
     #[serde(skip_serializing_if = "Option::is_none")]
     former_until: Option<String>,
@@ -132,7 +139,11 @@ async fn list_keys(
     let next = page
         .last_if_more()
         .map(|held| list.cursor(&held.value.id.to_string()));
-    Ok(list.answer(page.items.iter().map(KeyAnswer::of_held).collect(), next))
+    let items = page.items.iter();
+    let items: Result<_, EngineError> = items
+        .map(|held| KeyAnswer::of_held(&engine, held))
+        .collect();
+    Ok(list.answer(items?, next))
 }
 
 /// Make a key
@@ -150,9 +161,10 @@ async fn create_key(
     Asked(intent): Asked,
     Json(body): Json,
 ) -> Result<Response, Problem> {
-    let render = |record: &KeyRecord| made(201, record, None);
+    let answering = Answering::new(201, None);
+    let render = |record: &KeyRecord| answering.to(record, None);
     let written = engine.create_key(&intent, read(&body), &render).await?;
-    Ok(answered(written, 201))
+    Ok(answering.answered(written))
 }
 
 /// Read a key
@@ -172,9 +184,8 @@ async fn read_key(
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let held = engine.key(&caller.principal, path::key(&key)?)?;
-    Ok(answer::object(held.revision.0, &known, || {
-        KeyAnswer::of_held(&held)
-    }))
+    let body = KeyAnswer::of_held(&engine, &held)?;
+    Ok(answer::object(held.revision.0, &known, || body))
 }
 
 /// Change a key
@@ -201,11 +212,12 @@ async fn change_key(
         merge(&mut body, patch.clone());
         Ok(read(&body))
     };
-    let render = |record: &KeyRecord| made(200, record, None);
+    let answering = Answering::new(200, engine.last_used_day(id)?);
+    let render = |record: &KeyRecord| answering.to(record, None);
     let written = engine
         .edit_key(&intent, id, known, &redraft, &render)
         .await?;
-    Ok(answered(written, 200))
+    Ok(answering.answered(written))
 }
 
 /// Revoke a key
@@ -247,33 +259,46 @@ async fn rotate_key(
 ) -> Result<Response, Problem> {
     let (id, known) = (path::key(&key)?, seen(if_match)?);
     let grace_s = read_grace(&body)?;
-    let render = |record: &KeyRecord| made(200, record, None);
+    let answering = Answering::new(200, engine.last_used_day(id)?);
+    let render = |record: &KeyRecord| answering.to(record, None);
     let written = engine
         .rotate_key(&intent, id, known, grace_s, &render)
         .await?;
-    Ok(answered(written, 200))
+    Ok(answering.answered(written))
 }
 
-fn answered(written: Written<KeyMadeNow>, status: u16) -> Response {
-    let response = match written {
-        Written::Now(key, revision) => {
-            let text = key.secret.as_ref().map(|secret| secret.expose().to_owned());
-            answer::written(&made(status, &key.record, text), revision.0)
+/// What the answers to one change have in common, the first one and those to its repetitions.
+struct Answering {
+    status: u16,
+    last_used: Option<Timestamp>,
+}
+
+impl Answering {
+    fn new(status: u16, last_used: Option<Timestamp>) -> Self {
+        Self { status, last_used }
+    }
+
+    fn answered(&self, written: Written<KeyMadeNow>) -> Response {
+        let response = match written {
+            Written::Now(key, revision) => {
+                let text = key.secret.as_ref().map(|secret| secret.expose().to_owned());
+                answer::written(&self.to(&key.record, text), revision.0)
+            }
+            Written::Replayed(first, revision) => answer::replayed(&first, revision.0),
+        };
+        answer::never_stored(response)
+    }
+
+    /// The answer without its revision.
+    fn to(&self, record: &KeyRecord, text: Option<String>) -> StoredAnswer {
+        StoredAnswer {
+            status: self.status,
+            location: Some(format!("/v1/keys/{}", record.id)),
+            body: Some(answer::json(&KeyAnswer {
+                key: text,
+                ..KeyAnswer::of(record, self.last_used)
+            })),
         }
-        Written::Replayed(first, revision) => answer::replayed(&first, revision.0),
-    };
-    answer::never_stored(response)
-}
-
-/// The answer to a change, without its revision.
-fn made(status: u16, record: &KeyRecord, text: Option<String>) -> StoredAnswer {
-    StoredAnswer {
-        status,
-        location: Some(format!("/v1/keys/{}", record.id)),
-        body: Some(answer::json(&KeyAnswer {
-            key: text,
-            ..KeyAnswer::of(record)
-        })),
     }
 }
 
@@ -300,6 +325,7 @@ fn read_fields(fields: &mut Fields<'_>) -> KeyDraft {
         "key",
         "created_by",
         "created_at",
+        "last_used_day",
         "former_until",
     ];
     fields.read_only(&set);
@@ -340,30 +366,37 @@ impl KeyBody {
             grants: own.grants.iter().map(|grant| grant.as_str()).collect(),
             origins: own.origins.clone(),
             expires_at: own.expires.map(|end| end.to_string()),
-            rate: record.rate,
+            rate: own.rate,
         }
     }
 }
 
 impl KeyAnswer {
-    fn of(record: &KeyRecord) -> Self {
+    fn of(record: &KeyRecord, last_used: Option<Timestamp>) -> Self {
         let former = record.digests.iter().find_map(|(_, ends)| *ends);
         Self {
             id: record.id.to_string(),
             body: KeyBody::of(record),
             created_by: record.created_by.clone(),
             created_at: record.created.to_string(),
+            last_used_day: last_used.map(|day| day_of(&day.to_string())),
             former_until: former.map(|end| end.to_string()),
             key: None,
             revision: None,
         }
     }
 
-    fn of_held(held: &Held<KeyRecord>) -> Self {
+    fn of_held(engine: &Engine, held: &Held<KeyRecord>) -> Result<Self, EngineError> {
         let record: &Arc<KeyRecord> = &held.value;
-        Self {
+        let last_used = engine.last_used_day(record.id)?;
+        Ok(Self {
             revision: Some(held.revision.0),
-            ..Self::of(record)
-        }
+            ..Self::of(record, last_used)
+        })
     }
+}
+
+/// The date in a time.
+fn day_of(time: &str) -> String {
+    time.split('T').next().unwrap_or(time).to_owned()
 }

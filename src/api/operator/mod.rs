@@ -1,5 +1,6 @@
 //! What operators call.
 
+pub mod audit;
 pub mod backups;
 pub mod keys;
 pub mod status;

@@ -1,10 +1,11 @@
 //! The process at a glance, and what bounds it.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use crate::access::may::{Object, Verb};
@@ -18,6 +19,7 @@ use crate::feed::bytes::{FEED_BYTES_MAX, LINE_BYTES_MAX};
 use crate::http::extract::Caller;
 use crate::http::gate::Route;
 use crate::http::problem::Problem;
+use crate::http::quota::{Quota, Rates};
 use crate::promotion::terms::{MARKETS_MAX, MARKS_MAX};
 use crate::selection::definition::{KEYS_MAX, RULE_SETS_MAX, RULES_MAX, VALUES_MAX};
 
@@ -49,6 +51,12 @@ pub struct MarketStatusBody {
     limit: usize,
     /// Revision of its settings and goods.
     revision: u64,
+    /// Revision that its newest snapshot came with; later ones changed nothing in it.
+    #[schema(required = true)]
+    snapshot: Option<u64>,
+    /// When that was published.
+    #[schema(required = true)]
+    published_at: Option<String>,
     /// When its order changes by time alone; null if it does not.
     #[schema(required = true)]
     view_until: Option<String>,
@@ -67,6 +75,19 @@ pub struct StoreBody {
     free_bytes: Option<u64>,
     /// What the last start repaired, one line each.
     repairs: Vec<String>,
+    /// Null if there is none.
+    #[schema(required = true)]
+    last_backup: Option<LastBackupBody>,
+}
+
+/// A space's newest backup.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LastBackupBody {
+    /// Up to which revision it reaches.
+    revision: u64,
+    /// Time of the last commit in it; null if there was none.
+    #[schema(required = true)]
+    as_of: Option<String>,
 }
 
 /// Pages counted since the start.
@@ -87,6 +108,38 @@ pub struct LimitsBody {
     feed: FeedLimits,
     /// Items of a list's page.
     list_limit_max: u32,
+    rates: RatesBody,
+}
+
+/// How often one may call.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RatesBody {
+    /// Ranks of one key that is not public.
+    rank: QuotaBody,
+    /// Ranks of public keys from one address.
+    rank_address: QuotaBody,
+    /// Ranks of one public key from all addresses.
+    rank_public: QuotaBody,
+    /// Calls that bring events, of one key, or of public keys from one address.
+    events: QuotaBody,
+    /// Calls of one key that change something.
+    writes: QuotaBody,
+    /// Exports begun by one key.
+    exports: QuotaBody,
+    /// Backups begun by one key.
+    backups: QuotaBody,
+}
+
+/// So many calls in so long a time. A key with a `rate` of its own is held to that instead, where
+/// the window is a second and calls are counted by key.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct QuotaBody {
+    /// Calls in a window.
+    calls: u32,
+    /// Seconds.
+    window_s: u32,
+    /// Calls at once.
+    burst: u32,
 }
 
 /// What bounds a promotion.
@@ -116,11 +169,18 @@ pub struct FeedLimits {
 }
 
 /// Routes of this file.
-pub(crate) fn routes() -> OpenApiRouter<Engine> {
+pub(crate) fn routes(rates: &Rates) -> OpenApiRouter<Engine> {
     OpenApiRouter::new()
         .routes(routes!(read_status))
-        .routes(routes!(read_limits))
+        .routes(routes!(read_limits).layer(Extension(RatesBody::of(rates))))
         .route_layer(Route::desk())
+}
+
+/// The status for those who reach a socket for watching.
+pub(crate) fn watched_routes() -> OpenApiRouter<Engine> {
+    OpenApiRouter::new()
+        .routes(routes!(read_status))
+        .route_layer(Route::watched())
 }
 
 /// Read the status
@@ -132,9 +192,8 @@ pub(crate) fn routes() -> OpenApiRouter<Engine> {
     extensions(("x-problems" = json!([]))),
 )]
 async fn read_status(State(engine): State<Engine>, caller: Caller) -> Result<Response, Problem> {
-    Ok(answer::ok(&StatusBody::of(
-        engine.status(&caller.principal)?,
-    )))
+    let status = engine.status(&caller.principal).await?;
+    Ok(answer::ok(&StatusBody::of(status)))
 }
 
 /// Read the limits
@@ -143,7 +202,11 @@ async fn read_status(State(engine): State<Engine>, caller: Caller) -> Result<Res
     responses((status = 200, description = "What bounds requests and objects", body = LimitsBody)),
     extensions(("x-problems" = json!([]))),
 )]
-async fn read_limits(State(engine): State<Engine>, caller: Caller) -> Result<Response, Problem> {
+async fn read_limits(
+    State(engine): State<Engine>,
+    Extension(rates): Extension<RatesBody>,
+    caller: Caller,
+) -> Result<Response, Problem> {
     let may = caller.principal.may(Verb::Watch, &Object::Anywhere);
     may.map_err(EngineError::from)?;
     Ok(answer::ok(&LimitsBody {
@@ -165,7 +228,32 @@ async fn read_limits(State(engine): State<Engine>, caller: Caller) -> Result<Res
             line_bytes_max: LINE_BYTES_MAX,
         },
         list_limit_max: LIMIT_MAX,
+        rates,
     }))
+}
+
+impl RatesBody {
+    fn of(rates: &Rates) -> Self {
+        Self {
+            rank: QuotaBody::of(&rates.rank),
+            rank_address: QuotaBody::of(&rates.rank_address),
+            rank_public: QuotaBody::of(&rates.rank_public),
+            events: QuotaBody::of(&rates.events),
+            writes: QuotaBody::of(&rates.writes),
+            exports: QuotaBody::of(&rates.exports),
+            backups: QuotaBody::of(&rates.backups),
+        }
+    }
+}
+
+impl QuotaBody {
+    fn of(quota: &Quota) -> Self {
+        Self {
+            calls: quota.tokens,
+            window_s: quota.window_s,
+            burst: quota.burst,
+        }
+    }
 }
 
 impl StatusBody {
@@ -176,6 +264,10 @@ impl StatusBody {
             index_lag: space.index_lag,
             free_bytes: space.free_bytes,
             repairs: space.repairs,
+            last_backup: space.last_backup.map(|last| LastBackupBody {
+                revision: last.revision,
+                as_of: last.as_of.map(|at| at.to_string()),
+            }),
         });
         Self {
             writes: status.writes.as_str(),
@@ -202,6 +294,8 @@ impl MarketStatusBody {
             active: status.active,
             limit: status.limit,
             revision: status.revision,
+            snapshot: status.snapshot.map(|(revision, _)| revision),
+            published_at: status.snapshot.map(|(_, at)| at.to_string()),
             view_until: status.view_until.map(|until| until.to_string()),
         }
     }

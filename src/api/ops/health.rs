@@ -55,14 +55,25 @@ pub struct ReadyParams {
 
 /// Routes of this file; `stop` is what makes the process unready.
 pub(crate) fn routes(stop: Stop) -> OpenApiRouter<Engine> {
-    let metrics = OpenApiRouter::new()
-        .routes(routes!(read_metrics))
-        .route_layer(Route::desk());
+    health_routes(stop)
+        .route_layer(Route::open())
+        .merge(metrics_route().route_layer(Route::desk()))
+}
+
+/// The same for those who reach a socket for watching.
+pub(crate) fn watched_routes(stop: Stop) -> OpenApiRouter<Engine> {
+    let routes = health_routes(stop).merge(metrics_route());
+    routes.route_layer(Route::watched())
+}
+
+fn health_routes(stop: Stop) -> OpenApiRouter<Engine> {
     OpenApiRouter::new()
         .routes(routes!(live))
         .routes(routes!(ready).layer(Extension(stop)))
-        .route_layer(Route::open())
-        .merge(metrics)
+}
+
+fn metrics_route() -> OpenApiRouter<Engine> {
+    OpenApiRouter::new().routes(routes!(read_metrics))
 }
 
 /// Whether the process runs

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::store::backup::BackupError;
 use crate::store::backup::file::{self, Census, Header, Item, Reader, Writer};
+use crate::store::backup::lines::Written;
 use crate::store::chunk::files::ChunkFiles;
 use crate::store::chunk::{ChunkError, ChunkHash, ChunkStore};
 use crate::store::disk::Disk;
@@ -272,6 +273,11 @@ impl Backups for DirBackups {
     fn read(&self, point: &BackupPoint, each: EachRecord<'_>) -> Result<(), BackupError> {
         let path = self.path_of(point.identity.space, point.revision);
         self.read_whole(&path, point, each).map(|_| ())
+    }
+
+    fn written(&self, point: &BackupPoint) -> Result<Written, BackupError> {
+        let path = self.path_of(point.identity.space, point.revision);
+        file::written(self.disk.as_ref(), &path)
     }
 
     fn write(

@@ -506,6 +506,19 @@ pub fn peek(disk: &dyn Disk, path: &Path) -> Result<Header, BackupError> {
     Ok(header)
 }
 
+/// Size of a file, and its digest as its last line says; whether it is whole is not known.
+///
+/// # Errors
+/// As [`peek`].
+pub fn written(disk: &dyn Disk, path: &Path) -> Result<Written, BackupError> {
+    let mut footer = LineReader::open(disk, path)?.tail(FOOTER_BYTES)?;
+    let line = footer.next_line()?;
+    let said: FooterLine = line.parse()?;
+    let sha256 = ChunkHash::parse(&said.sha256).ok_or_else(|| line.refuse("no digest"))?;
+    let bytes = footer.end()?;
+    Ok(Written { bytes, sha256 })
+}
+
 /// The chunks that a backup names, from its end.
 ///
 /// # Errors
