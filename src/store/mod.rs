@@ -17,6 +17,7 @@
 //! - [`disk`]: the one way to files; [`sim`] is its twin that loses power
 //! - [`seam`]: what an engine supplies (`CommitLog`), what `record` does (`Forms`)
 //! - [`journal`]: frames, files, recovery of one space
+//! - [`event`]: the event log by partition
 //! - [`chunk`]: what is too large for a value, named by its content
 //! - [`start`]: opens a store, whatever happened to it
 //!
@@ -35,6 +36,7 @@ pub mod codec;
 pub mod commit;
 pub mod committer;
 pub mod disk;
+pub mod event;
 pub mod folded;
 pub mod follow;
 pub mod ids;

@@ -9,6 +9,7 @@ use crate::store::Identity;
 use crate::store::chunk::ChunkStore;
 use crate::store::committer::Committer;
 use crate::store::disk::LockGuard;
+use crate::store::event::EventLog;
 use crate::store::index::IndexError;
 use crate::store::index::follower::{Follower, IndexState, Progress};
 use crate::store::layout::Generation;
@@ -38,8 +39,8 @@ pub struct Opened {
     pub config: SpaceStore,
     /// Orders, quotes, uses, reports.
     pub trade: SpaceStore,
-    /// The event log; it has no keys.
-    pub events: SpaceStore,
+    /// What shoppers did, by partition.
+    pub events: EventLog,
     /// What is too large for a value, by hash.
     pub chunks: Arc<dyn ChunkStore>,
     /// Where it lives; `None` in memory.
@@ -90,7 +91,7 @@ impl Opened {
         Ok(Self {
             config,
             trade,
-            events,
+            events: EventLog::new(events),
             chunks: raised.chunks,
             generation: raised.generation,
             report: raised.report,

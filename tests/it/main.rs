@@ -7,6 +7,7 @@ mod authorization;
 mod backup;
 mod conformance;
 mod datasets;
+mod event_log;
 mod http_framing;
 mod http_gate;
 mod http_h2;
