@@ -11,7 +11,9 @@ use crate::store::committer::Committer;
 use crate::store::disk::LockGuard;
 use crate::store::event::EventLog;
 use crate::store::index::IndexError;
-use crate::store::index::follower::{Follower, IndexState, Progress};
+use crate::store::index::compact::{CompactAbove, Compacted};
+use crate::store::index::follower::{Follower, Progress};
+use crate::store::index::state::IndexState;
 use crate::store::layout::Generation;
 use crate::store::seam::Backups;
 use crate::store::shared::locked;
@@ -127,6 +129,15 @@ impl Opened {
         follower.finish();
         let states = follower.states()?;
         Ok(act(&states))
+    }
+
+    /// Writes the index anew if it has grown above both bounds; says what was gained. Blocks; the
+    /// applier pauses and cold reads find the index missing for a moment, commits go on.
+    ///
+    /// # Errors
+    /// [`IndexError`]; an index is in use all the same, or will be once it is built.
+    pub fn compact_index(&self, above: CompactAbove) -> Result<Option<Compacted>, IndexError> {
+        locked(&self.index.follower).compact(above)
     }
 
     /// Stops: makes what waits, lets the index catch up, gives the directory free.

@@ -14,6 +14,7 @@ mod http_h2;
 mod http_load;
 mod http_rig;
 mod http_times;
+mod index_compaction;
 mod merchandiser;
 mod model;
 mod operator;
