@@ -236,9 +236,12 @@ pub(crate) async fn racing_calls_take_a_position_each(rig: Rig) {
             positions
         }));
     }
+    let mut answered = Vec::new();
+    for caller in callers {
+        answered.push(caller.await.unwrap());
+    }
     let mut all = Vec::new();
-    for (caller, number) in callers.into_iter().zip(0..) {
-        let positions = caller.await.unwrap();
+    for (positions, number) in answered.into_iter().zip(0..) {
         let found = read(&store.events, number, 0).await;
         let expected = positions
             .iter()
