@@ -171,6 +171,10 @@ impl EventLog {
         self.0.trim(Revision(before.0))
     }
 
+    pub(in crate::store) fn shared(&self) -> &Arc<Shared> {
+        self.0.shared()
+    }
+
     /// How the log is.
     pub fn health(&self) -> StoreHealth {
         self.0.health()

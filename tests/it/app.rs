@@ -30,6 +30,7 @@ pub(crate) static DOCUMENT: LazyLock<Value> =
 
 /// A running server.
 pub(crate) struct App {
+    pub(crate) engine: Engine,
     pub(crate) stop: Stop,
     address: SocketAddr,
     operator: String,
@@ -71,6 +72,7 @@ impl App {
             stop.clone(),
         ));
         let mut app = Self {
+            engine,
             stop,
             address,
             operator: first.expose().to_owned(),

@@ -21,5 +21,6 @@ mod operator;
 mod ops;
 mod restore;
 mod rig;
+mod scrub;
 mod sim_disk;
 mod storefront;

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::store::Finding;
 use crate::store::backup::BackupError;
 use crate::store::backup::dir::DirBackups;
 use crate::store::backup::file::{Reader, Whole};
@@ -13,17 +14,6 @@ use crate::store::index::{Index, IndexError, IndexHome, Rung};
 use crate::store::overlay::Overlay;
 use crate::store::seam::Forms;
 use crate::store::start::{self, Class, Parts, Report, Settings, StartError};
-
-/// A place that is not as it was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The file.
-    pub path: PathBuf,
-    /// First byte concerned; `None` for the whole file.
-    pub offset: Option<u64>,
-    /// What is wrong, in words.
-    pub what: String,
-}
 
 /// What a data directory is like.
 #[derive(Debug)]

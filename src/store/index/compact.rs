@@ -17,7 +17,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::store::Mode;
-use crate::store::index::follower::{Follower, Progress};
+use crate::store::index::follower::Follower;
 use crate::store::index::state::Pages;
 use crate::store::index::{Applied, Index, IndexError, Rung, Tree};
 
@@ -94,7 +94,7 @@ impl Follower {
         fresh.flush()?;
         drop((index, fresh));
         self.swap()?;
-        while self.step() == Progress::Behind {}
+        self.catch_up_wholly();
         Ok(Some(Compacted {
             live_bytes,
             before_bytes,
@@ -102,7 +102,7 @@ impl Follower {
         }))
     }
 
-    fn index_in_use(&self) -> Option<Arc<dyn Index>> {
+    pub(in crate::store::index) fn index_in_use(&self) -> Option<Arc<dyn Index>> {
         let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
         self.index.clone().filter(|_| slot.is_some())
     }

@@ -38,12 +38,12 @@ pub struct Follower {
     pub(in crate::store::index) is_in_use: bool,
     /// Whether its cold trees were checked, or made by this process.
     is_checked: bool,
-    positions: Vec<Position>,
+    pub(in crate::store::index) positions: Vec<Position>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Position {
-    hot: Revision,
+pub(in crate::store::index) struct Position {
+    pub(in crate::store::index) hot: Revision,
     cold: Revision,
 }
 
@@ -129,14 +129,22 @@ impl Follower {
         }
     }
 
-    /// Steps until the index holds everything, for a clean stop; gives up without room.
-    pub fn finish(&mut self) {
+    /// Steps until the index holds everything; false if it cannot, for want of room or of a base.
+    pub fn catch_up_wholly(&mut self) -> bool {
         for _ in 0..1_000_000 {
             match self.step() {
                 Progress::Behind => {}
-                Progress::Waiting => return,
-                Progress::CaughtUp => break,
+                Progress::Waiting => return false,
+                Progress::CaughtUp => return true,
             }
+        }
+        true
+    }
+
+    /// Steps until the index holds everything, for a clean stop; gives up without room.
+    pub fn finish(&mut self) {
+        if !self.catch_up_wholly() {
+            return;
         }
         if let Some(Err(error)) = self.index.as_ref().map(|index| index.flush()) {
             tracing::warn!(%error, "the index was not flushed");

@@ -8,9 +8,11 @@
 //! - [`plain`]: in memory, for the memory store and simulations
 //! - [`follower`]: takes in what was committed, rebuilds what is lost
 //! - [`state`]: hands out a whole state in order
+//! - [`compare`]: the index against memory
 //! - [`compact`]: writes an index anew that has grown far beyond what it holds
 
 pub mod compact;
+pub mod compare;
 pub mod follower;
 pub mod plain;
 pub mod sled;
