@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use endcap::domain::time::Timestamp;
 use endcap::store::backup::tend;
+use endcap::store::backup::verify::verify_dir;
 use endcap::store::chunk::{ChunkError, ChunkHash, KEPT_MS};
 use endcap::store::event::{EventBatch, LogPosition, Partition};
 use endcap::store::index::Tree;
@@ -303,6 +304,40 @@ fn an_index_that_disagrees_with_memory_is_built_anew() {
         );
         assert_eq!(store.config.folded(), before);
     }
+}
+
+/// An index whose sums were made to agree, so that a start believes it.
+#[test]
+fn verify_holds_the_index_against_backups_and_journal() {
+    let home = Home::new();
+    drop(home.store);
+    let verify = || {
+        let (settings, parts) = (home.rig.settings(), home.rig.parts());
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = settings.path.join("backup");
+        verify_dir(&settings, &parts, &dir, scratch.path()).unwrap()
+    };
+    assert!(verify().is_whole(), "{:?}", verify());
+    let mut content = home.index.content();
+    let hot = content.trees.get_mut(&Tree::Hot(Space::Config)).unwrap();
+    let (records, Some(said)) = hot else {
+        panic!("it was loaded")
+    };
+    let forged = records.remove(&key("promo.03")).unwrap();
+    said.remove(&key("promo.03"), &forged);
+    home.index.replace(content);
+    let verified = verify();
+    assert!(!verified.is_whole());
+    let what: Vec<&str> = verified
+        .findings
+        .iter()
+        .map(|finding| finding.what.as_str())
+        .collect();
+    assert_eq!(
+        what,
+        ["config: another state than backups and journal make"]
+    );
+    assert_eq!(verified.start.unwrap().class, Class::Whole);
 }
 
 #[test]
