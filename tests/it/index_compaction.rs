@@ -288,3 +288,25 @@ fn a_swap_that_fails_ends_in_a_rebuild_behind_the_scenes() {
         .unwrap();
     assert_eq!(audit.bytes(), before["audit.3"]);
 }
+
+#[test]
+fn quarantine_keeps_the_newest_three_indexes() {
+    let rig = Rig::embedded();
+    let home = SledHome {
+        cache_bytes: 8 << 20,
+    };
+    let dir = rig.settings().path.join("index");
+    let quarantine = rig.settings().path.join("quarantine");
+    for n in 0..6 {
+        drop(home.open(&dir, &quarantine, Rung::Empty).unwrap());
+        std::fs::write(dir.join("mark"), n.to_string()).unwrap();
+    }
+    // The first open had nothing to move; the sixth is in place.
+    let kept = names(&quarantine);
+    assert_eq!(kept, ["index.3", "index.4", "index.5"]);
+    let marks = kept.iter().map(|name| {
+        let text = std::fs::read_to_string(quarantine.join(name).join("mark"));
+        text.unwrap()
+    });
+    assert!(marks.eq(["2", "3", "4"]));
+}

@@ -25,6 +25,9 @@ const PART_BYTES: usize = 32_768;
 /// Records of a batch while a tree is loaded.
 const LOAD_BATCH: usize = 1_000;
 
+/// Indexes that quarantine keeps.
+const KEPT_ASIDE: usize = 3;
+
 /// Ends of the names beside the index: where it is written anew, and where it was before.
 const FRESH: &str = "new";
 const OLD: &str = "old";
@@ -109,8 +112,7 @@ fn clear_beside(dir: &Path, quarantine: &Path) -> std::io::Result<()> {
     if dir.exists() || !old.exists() {
         return remove(&old);
     }
-    fs::create_dir_all(quarantine)?;
-    fs::rename(old, free_name(quarantine, "index"))
+    keep_aside(&old, quarantine, "index")
 }
 
 /// Removes a directory with all that is in it, if it is there.
@@ -144,29 +146,43 @@ fn set_aside(dir: &Path, quarantine: &Path, rung: Rung) -> std::io::Result<()> {
     if rung == Rung::AsIs || !dir.exists() {
         return Ok(());
     }
-    fs::create_dir_all(quarantine)?;
     if rung == Rung::Empty {
-        return fs::rename(dir, free_name(quarantine, "index"));
+        return keep_aside(dir, quarantine, "index");
     }
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let half_written = name.ends_with(".generating");
         if name.starts_with("snap.") && (half_written || rung == Rung::WithoutSnapshots) {
-            fs::rename(entry.path(), free_name(quarantine, &name))?;
+            keep_aside(&entry.path(), quarantine, &name)?;
         }
     }
     Ok(())
 }
 
-/// A name that nothing in `dir` has yet.
-fn free_name(dir: &Path, name: &str) -> PathBuf {
-    let numbered = (1_u64..).map(|n| dir.join(format!("{name}.{n}")));
-    let mut names = std::iter::once(dir.join(name)).chain(numbered);
-    match names.find(|path| !path.exists()) {
-        Some(path) => path,
-        None => unreachable!("a directory holds fewer than 2^64 names"),
+/// Moves a file or directory into `quarantine` as `name`, behind those that were moved there
+/// before: `name.1`, `name.2` and so on. The newest three are kept.
+fn keep_aside(from: &Path, quarantine: &Path, name: &str) -> std::io::Result<()> {
+    fs::create_dir_all(quarantine)?;
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(quarantine)? {
+        let own = entry?.file_name().to_string_lossy().into_owned();
+        let number = own
+            .strip_prefix(name)
+            .and_then(|rest| rest.strip_prefix('.'));
+        numbers.extend(number.and_then(|number| number.parse::<u64>().ok()));
     }
+    numbers.sort_unstable();
+    let next = numbers.last().map_or(1, |last| last + 1);
+    let path_of = |number: u64| quarantine.join(format!("{name}.{number}"));
+    fs::rename(from, path_of(next))?;
+    let n_old = (numbers.len() + 1).saturating_sub(KEPT_ASIDE);
+    for number in &numbers[..n_old] {
+        if let Err(error) = fs::remove_dir_all(path_of(*number)) {
+            tracing::warn!(%error, "quarantine keeps what should go");
+        }
+    }
+    Ok(())
 }
 
 /// Runs `act`; a panic of sled becomes an error.
