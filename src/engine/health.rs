@@ -11,6 +11,7 @@ use crate::engine::error::EngineError;
 use crate::engine::start::Engine;
 use crate::promotion::state::{State, state};
 use crate::store::layout::FORMAT_VERSION;
+use crate::store::scrub::Scrubbed;
 use crate::store::{Mode, StoreHealth};
 use crate::telemetry::metrics::CONTENT_TYPE;
 
@@ -122,6 +123,30 @@ impl SpaceHealth {
     }
 }
 
+/// What was found when everything that the store has on disk was read last.
+#[derive(Clone, Debug)]
+pub struct ScrubStatus {
+    /// When that began.
+    pub at: Timestamp,
+    /// Bytes read.
+    pub n_bytes: u64,
+    /// Whether it came to its end.
+    pub is_complete: bool,
+    /// What was damaged, one line each, with whether it was mended.
+    pub damaged: Vec<String>,
+}
+
+impl ScrubStatus {
+    fn of(scrubbed: &Scrubbed) -> Self {
+        Self {
+            at: scrubbed.at,
+            n_bytes: scrubbed.n_bytes,
+            is_complete: scrubbed.is_complete,
+            damaged: scrubbed.damaged.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
 /// The whole process at a glance.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -135,6 +160,8 @@ pub struct Status {
     pub config: SpaceHealth,
     /// The store of what is not configuration.
     pub trade: SpaceHealth,
+    /// What was damaged when everything was read last; `None` before this process did.
+    pub scrub: Option<ScrubStatus>,
     /// Pages and items counted since the start.
     pub pages: (u64, u64),
 }
@@ -203,6 +230,10 @@ impl Engine {
             markets,
             config: SpaceHealth::of(self.config().health(), config),
             trade: SpaceHealth::of(self.trade().health(), trade),
+            scrub: self
+                .stores()
+                .last_scrub()
+                .map(|last| ScrubStatus::of(&last)),
             pages: self.pages().counted(),
         })
     }

@@ -40,7 +40,12 @@ pub(in crate::engine) struct Ran(BTreeMap<&'static str, Timestamp>);
 
 impl Ran {
     /// Whether a job is due at `now`; then it counts as run.
-    fn is_due(&mut self, job: &'static str, every_ms: i64, now: Timestamp) -> bool {
+    pub(in crate::engine) fn is_due(
+        &mut self,
+        job: &'static str,
+        every_ms: i64,
+        now: Timestamp,
+    ) -> bool {
         let due = self
             .0
             .get(job)
@@ -56,10 +61,13 @@ impl Engine {
     /// Looks after the store until the process ends. A job that fails is logged and tried again
     /// when it is due again.
     pub async fn run_jobs(self) {
-        loop {
-            self.run_due_jobs().await;
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        let jobs = async {
+            loop {
+                self.run_due_jobs().await;
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::join!(jobs, self.run_upkeep());
     }
 
     /// Does every job that is due.

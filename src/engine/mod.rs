@@ -17,7 +17,7 @@
 //!   [`pages`] counts it
 //! - [`promotions`], [`picks`]: what merchandisers decide, and what it holds
 //! - [`markets`], [`mappings`], [`imports`] and their [`results`], [`browse`]: shop fronts, feeds, looking around in the goods
-//! - [`keys`]: who may come in, [`uses`] when they last did; [`health`], [`jobs`], [`backups`]: keeping it running
+//! - [`keys`]: who may come in, [`uses`] when they last did; [`health`], [`jobs`], [`backups`], [`upkeep`]: keeping it running
 //! - [`error`]: what is refused, [`refusals`] what remembers it, [`audit`] who reads all of it
 //!
 //! Invariants: an answer comes from one revision, which it names; a write answered with success is
@@ -59,5 +59,6 @@ pub mod results;
 pub mod seal;
 pub mod snapshot;
 pub mod start;
+pub mod upkeep;
 pub mod uses;
 mod view;

@@ -1,6 +1,7 @@
 //! A store in memory, of the same shape as the embedded one: for tests, demos and stories.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -12,6 +13,7 @@ use crate::store::index::follower::{Follower, Progress};
 use crate::store::index::plain::PlainIndex;
 use crate::store::journal::frame::Frame;
 use crate::store::opened::{Opened, Pace};
+use crate::store::scrub::Look;
 use crate::store::seam::{AppendError, CommitLog, LogReader, NoBackups};
 use crate::store::shared::{IndexSlot, Shared};
 use crate::store::start::{Raised, Report};
@@ -181,6 +183,10 @@ impl LogReader for MemoryLog {
             found.push(frame.clone());
         }
         Ok(found)
+    }
+
+    fn check_sealed(&self, _: &mut Look<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
     }
 
     fn bytes_after(&self, after: Revision) -> u64 {

@@ -17,8 +17,10 @@
 //! - [`disk`]: the one way to files; [`sim`] is its twin that loses power
 //! - [`seam`]: what an engine supplies (`CommitLog`), what `record` does (`Forms`)
 //! - [`journal`]: frames, files, recovery of one space
+//! - [`event`]: the event log by partition
 //! - [`chunk`]: what is too large for a value, named by its content
 //! - [`start`]: opens a store, whatever happened to it
+//! - [`scrub`]: reads everything now and then, whatever nobody asks for
 //!
 //! Invariants: an acknowledged commit is in every later state (S1); a commit is wholly there or
 //! absent (S2); revisions of a space are contiguous within an era and never fall (S4); damaged
@@ -35,6 +37,7 @@ pub mod codec;
 pub mod commit;
 pub mod committer;
 pub mod disk;
+pub mod event;
 pub mod folded;
 pub mod follow;
 pub mod ids;
@@ -46,6 +49,7 @@ pub mod memory;
 pub mod opened;
 pub mod overlay;
 pub mod room;
+pub mod scrub;
 pub mod seam;
 pub mod shared;
 pub mod sim;
@@ -54,4 +58,4 @@ pub mod start;
 mod words;
 pub mod writer;
 
-pub use words::{Entry, Identity, Mode, Revision, Space, StoreHealth, StoreId};
+pub use words::{Entry, Finding, Identity, Mode, Revision, Space, StoreHealth, StoreId};

@@ -1,21 +1,26 @@
 //! A running store: three spaces, their threads, and a clean stop.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::store::Identity;
 use crate::store::chunk::ChunkStore;
 use crate::store::committer::Committer;
 use crate::store::disk::LockGuard;
+use crate::store::event::EventLog;
 use crate::store::index::IndexError;
-use crate::store::index::follower::{Follower, IndexState, Progress};
+use crate::store::index::compact::{CompactAbove, Compacted};
+use crate::store::index::follower::{Follower, Progress};
+use crate::store::index::state::IndexState;
 use crate::store::layout::Generation;
+use crate::store::scrub::{Look, Part, Scrubbed};
 use crate::store::seam::Backups;
-use crate::store::shared::locked;
+use crate::store::shared::{Shared, locked};
 use crate::store::space::SpaceStore;
 use crate::store::start::{Raised, Report};
+use crate::store::{Finding, Identity};
 
 /// Time between two batches of the index.
 const INDEX_EVERY: Duration = Duration::from_millis(200);
@@ -38,8 +43,8 @@ pub struct Opened {
     pub config: SpaceStore,
     /// Orders, quotes, uses, reports.
     pub trade: SpaceStore,
-    /// The event log; it has no keys.
-    pub events: SpaceStore,
+    /// What shoppers did, by partition.
+    pub events: EventLog,
     /// What is too large for a value, by hash.
     pub chunks: Arc<dyn ChunkStore>,
     /// Where it lives; `None` in memory.
@@ -50,6 +55,7 @@ pub struct Opened {
     backups: Arc<dyn Backups>,
     committers: Vec<Committer>,
     index: Arc<IndexThread>,
+    scrubbed: Mutex<Option<Arc<Scrubbed>>>,
     thread: Option<JoinHandle<()>>,
     _lock: Option<LockGuard>,
 }
@@ -90,7 +96,7 @@ impl Opened {
         Ok(Self {
             config,
             trade,
-            events,
+            events: EventLog::new(events),
             chunks: raised.chunks,
             generation: raised.generation,
             report: raised.report,
@@ -98,6 +104,7 @@ impl Opened {
             backups: raised.backups,
             committers,
             index,
+            scrubbed: Mutex::default(),
             thread: Some(thread),
             _lock: raised.lock,
         })
@@ -126,6 +133,59 @@ impl Opened {
         follower.finish();
         let states = follower.states()?;
         Ok(act(&states))
+    }
+
+    /// Writes the index anew if it has grown above both bounds; says what was gained. Blocks; the
+    /// applier pauses and cold reads find the index missing for a moment, commits go on.
+    ///
+    /// # Errors
+    /// [`IndexError`]; an index is in use all the same, or will be once it is built.
+    pub fn compact_index(&self, above: CompactAbove) -> Result<Option<Compacted>, IndexError> {
+        locked(&self.index.follower).compact(above)
+    }
+
+    /// What the last scrub of this process found.
+    pub fn last_scrub(&self) -> Option<Arc<Scrubbed>> {
+        locked(&self.scrubbed).clone()
+    }
+
+    pub(in crate::store) fn note_scrub(&self, scrubbed: Arc<Scrubbed>) {
+        *locked(&self.scrubbed) = Some(scrubbed);
+    }
+
+    /// What callers of the three spaces see.
+    pub(in crate::store) fn all_shared(&self) -> [&Arc<Shared>; 3] {
+        let events = self.events.shared();
+        [self.config.shared(), self.trade.shared(), events]
+    }
+
+    /// Compares the index with memory, page by page; the applier pauses for one page at a time.
+    pub(in crate::store) fn check_index(&self, look: &mut Look<'_>) -> ControlFlow<()> {
+        let dir = self.generation.as_ref().map(Generation::index);
+        let dir = dir.unwrap_or_default();
+        let trees = locked(&self.index.follower).compared_trees();
+        for tree in trees {
+            let mut after = None;
+            loop {
+                let compared = locked(&self.index.follower).compare(tree, after.as_ref());
+                match compared {
+                    Ok(Some(page)) => {
+                        look.read(page.n_bytes)?;
+                        after = page.last;
+                    }
+                    Ok(None) => return ControlFlow::Continue(()),
+                    Err(error) => {
+                        let is_rebuilt = locked(&self.index.follower).catch_up_wholly();
+                        look.found(Part::Index, Finding::whole(&dir, &error), is_rebuilt);
+                        return ControlFlow::Continue(());
+                    }
+                }
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     /// Stops: makes what waits, lets the index catch up, gives the directory free.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 
 use serde_json::Value as Json;
 
@@ -14,6 +15,7 @@ use crate::store::codec::{CodecError, Kind, Value};
 use crate::store::commit::FollowError;
 use crate::store::journal::frame::Frame;
 use crate::store::key::Key;
+use crate::store::scrub::Look;
 use crate::store::{Identity, Revision};
 
 /// Why a frame was not appended.
@@ -65,6 +67,10 @@ pub trait LogReader: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`FollowError::Compacted`], [`FollowError::Regressed`], [`FollowError::Unreadable`].
     fn read(&self, after: Revision, bytes_max: usize) -> Result<Vec<Frame>, FollowError>;
+
+    /// Reads again what nobody appends to any more, and tells what is not as it was written;
+    /// breaks off when told to.
+    fn check_sealed(&self, look: &mut Look<'_>) -> ControlFlow<()>;
 
     /// About how many bytes a reader behind `after` would read.
     fn bytes_after(&self, after: Revision) -> u64;
@@ -179,6 +185,16 @@ pub trait Backups: Send + Sync + fmt::Debug {
     /// # Errors
     /// What the disk says.
     fn chunk(&self, hash: &ChunkHash) -> io::Result<Option<Vec<u8>>>;
+
+    /// Reads every backup and every copy of a chunk to its end, and tells what is damaged; breaks
+    /// off when told to. A damaged backup of this store is set aside, so that it is nobody's base;
+    /// a damaged copy is made anew from `chunks`.
+    fn check(
+        &self,
+        identity: Identity,
+        chunks: &dyn ChunkStore,
+        look: &mut Look<'_>,
+    ) -> ControlFlow<()>;
 }
 
 /// No backups at all.
@@ -212,5 +228,9 @@ impl Backups for NoBackups {
 
     fn chunk(&self, _: &ChunkHash) -> io::Result<Option<Vec<u8>>> {
         Ok(None)
+    }
+
+    fn check(&self, _: Identity, _: &dyn ChunkStore, _: &mut Look<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
     }
 }

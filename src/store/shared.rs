@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Included, Unbounded};
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::watch;
@@ -13,6 +14,7 @@ use crate::store::folded::Folded;
 use crate::store::index::{Index, Tree};
 use crate::store::journal::frame::{Frame, SharedRecord};
 use crate::store::key::Key;
+use crate::store::scrub::Look;
 use crate::store::seam::LogReader;
 use crate::store::{Entry, Identity, Mode, Revision, StoreHealth};
 
@@ -164,6 +166,11 @@ impl Shared {
     /// About how many bytes of journal lie behind a revision.
     pub fn bytes_after(&self, after: Revision) -> u64 {
         self.reader.bytes_after(after)
+    }
+
+    /// Reads again what of the journal nobody appends to any more.
+    pub(in crate::store) fn check_sealed(&self, look: &mut Look<'_>) -> ControlFlow<()> {
+        self.reader.check_sealed(look)
     }
 
     /// Tells when the revision moved.

@@ -1,6 +1,7 @@
 //! Words that every file of the room uses.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::store::codec::Value;
 use crate::store::key::Key;
@@ -146,6 +147,17 @@ impl StoreHealth {
         self.applied
             .map(|applied| self.revision.0.saturating_sub(applied.0))
     }
+}
+
+/// A place that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// First byte concerned; `None` for the whole of it.
+    pub offset: Option<u64>,
+    /// What is wrong, in words.
+    pub what: String,
 }
 
 /// A key and its value.

@@ -26,6 +26,8 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub struct Metrics {
     /// Commits, reads and checks that the store failed, and damage found in it.
     pub store_errors: Counter,
+    /// Bytes of the store that were read for damage.
+    pub store_scrubbed_bytes: Counter,
     /// Rows of imports that were read.
     pub import_rows: Counter,
     /// Rows of imports that were wrong, out of those read.
@@ -42,6 +44,7 @@ pub struct Metrics {
     /// Requests that panicked and were answered with 500.
     pub panics_caught: Counter,
     recovered: ByName<Counter>,
+    damaged: ByName<Counter>,
     refused: ByName<Counter>,
     routes: ByName<Answers>,
     markets: ByName<MarketSeries>,
@@ -66,6 +69,11 @@ impl Metrics {
     /// Steps of the recovery ladder that changed something.
     pub fn store_recovered(&self, step: &'static str) -> Counter {
         self.recovered.of(step)
+    }
+
+    /// Damage found in a part of the store, such as `journal` or `chunk`.
+    pub fn store_damaged(&self, part: &'static str) -> Counter {
+        self.damaged.of(part)
     }
 
     /// All metrics as `OpenMetrics` text, ages as of `now`.
@@ -100,6 +108,8 @@ impl Collector for Scrape {
             "Steps of recovery that changed something",
         );
         page.counts(title, "step", &own.recovered.all())?;
+        let title = ("store_damaged", "Damage found while everything was read");
+        page.counts(title, "part", &own.damaged.all())?;
         let counters = [
             (
                 "import_rows",
@@ -120,6 +130,11 @@ impl Collector for Scrape {
                 "refusals_not_audited",
                 "Refused changes without an audit entry",
                 &own.refusals_not_audited,
+            ),
+            (
+                "store_scrubbed_bytes",
+                "Bytes of the store read for damage",
+                &own.store_scrubbed_bytes,
             ),
             (
                 "dropped_page_events",
@@ -274,6 +289,8 @@ mod tests {
         metrics.route("/v1/markets/{m}/rank").answered(429);
         metrics.refused("overloaded").inc();
         metrics.store_recovered("index-dropped").inc();
+        metrics.store_damaged("chunk").inc();
+        metrics.store_scrubbed_bytes.inc_by(9_000);
         metrics.import_rows.inc_by(400);
         metrics.store_errors.inc();
         let open = metrics.connections.hold();
@@ -294,6 +311,8 @@ mod tests {
             "endcap_answers_total{route=\"/v1/markets/{m}/rank\",status=\"429\"} 1",
             "endcap_refused_total{reason=\"overloaded\"} 1",
             "endcap_store_recovered_total{step=\"index-dropped\"} 1",
+            "endcap_store_damaged_total{part=\"chunk\"} 1",
+            "endcap_store_scrubbed_bytes_total 9000",
             "endcap_import_rows_total 400",
             "endcap_import_rows_rejected_total 0",
             "endcap_store_errors_total 1",
@@ -317,7 +336,7 @@ mod tests {
             .filter(|line| line.starts_with("# TYPE"))
             .collect();
         let distinct: std::collections::BTreeSet<_> = titles.iter().collect();
-        assert_eq!((titles.len(), distinct.len()), (15, 15), "{text}");
+        assert_eq!((titles.len(), distinct.len()), (17, 17), "{text}");
         for word in ["key=", "session=", "shopper=", "customer="] {
             assert!(!text.contains(word));
         }

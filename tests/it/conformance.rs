@@ -15,6 +15,12 @@ use endcap::store::sim::{Dice, Fault, FaultKind, SimDisk, Survival};
 use endcap::store::space::SpaceStore;
 use endcap::store::{Identity, Mode, StoreId};
 
+use crate::event_log::{
+    a_read_is_bounded_by_bytes, a_read_says_where_the_next_goes_on,
+    a_refused_call_leaves_no_partition, a_repeated_call_changes_nothing,
+    events_are_read_by_partition_and_position, events_outlive_restarts_and_files,
+    racing_calls_take_a_position_each, the_log_says_how_it_is, trimmed_events_are_compacted,
+};
 use crate::rig::{Rig, TIME, at, block_on, commit, delete, key, put};
 
 /// Runs each case over every kind of store, each as a test of its own.
@@ -60,7 +66,6 @@ cases! {
     commits_of_one_writer_stay_in_order,
     an_old_folded_state_stays,
     large_values_come_back,
-    the_event_log_has_records_and_no_keys,
     a_whole_state_is_handed_out_at_one_revision,
     a_commit_without_writes_takes_a_revision,
     a_guard_sees_earlier_commits_of_its_group,
@@ -70,6 +75,15 @@ cases! {
     chunks_outlive_a_restart,
     chunks_that_nobody_names_go_after_an_hour,
     a_put_begins_the_hour_anew,
+    events_are_read_by_partition_and_position,
+    a_read_says_where_the_next_goes_on,
+    a_read_is_bounded_by_bytes,
+    a_repeated_call_changes_nothing,
+    events_outlive_restarts_and_files,
+    trimmed_events_are_compacted,
+    a_refused_call_leaves_no_partition,
+    racing_calls_take_a_position_each,
+    the_log_says_how_it_is,
 }
 
 fn run<F>(rig: Rig, case: impl FnOnce(Rig) -> F)
@@ -90,7 +104,7 @@ fn hot(space: &SpaceStore) -> Vec<(String, u64)> {
 
 async fn a_fresh_store_is_at_zero(rig: Rig) {
     let store = rig.open();
-    for space in [&store.config, &store.trade, &store.events] {
+    for space in [&store.config, &store.trade] {
         assert_eq!(space.revision(), at(0));
         assert!(space.folded().is_empty());
         assert!(space.follow(at(0)).unwrap().try_next().unwrap().is_none());
@@ -390,18 +404,12 @@ async fn everything_outlives_a_restart(rig: Rig) {
             put("cal.se", b"x"),
         ];
         store.config.commit(commit(n, writes)).await.unwrap();
-        store
-            .events
-            .commit(commit(n, vec![put("p00", b"event")]))
-            .await
-            .unwrap();
     }
     let before = store.config.folded();
     drop(store);
     for _ in 0..3 {
         let store = rig.open();
         assert_eq!(store.config.folded(), before);
-        assert_eq!(store.events.revision(), at(40));
     }
     let store = rig.open();
     assert_eq!(
@@ -702,21 +710,6 @@ async fn large_values_come_back(rig: Rig) {
         assert_eq!(value.payload().unwrap().as_ref(), &large[..bytes], "{name}");
     }
     assert_eq!(store.trade.scan("report.", None, 9).await.unwrap().len(), 2);
-}
-
-async fn the_event_log_has_records_and_no_keys(rig: Rig) {
-    let store = rig.open();
-    for n in 1..=3_u64 {
-        let batches = vec![put("p00", b"events"), put("p15", &n.to_le_bytes())];
-        assert_eq!(store.events.commit(commit(n, batches)).await, Ok(at(n)));
-    }
-    let again = store
-        .events
-        .commit(commit(2, vec![put("p00", b"events")]))
-        .await;
-    assert_eq!(again, Err(CommitError::AlreadyDone(at(2))));
-    assert!(store.events.folded().is_empty());
-    assert_eq!(store.events.records_after(at(0)).unwrap().len(), 3);
 }
 
 async fn a_whole_state_is_handed_out_at_one_revision(rig: Rig) {

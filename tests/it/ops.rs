@@ -122,6 +122,31 @@ async fn a_server_with_a_name_says_it_and_takes_sessions_under_it() {
 }
 
 #[tokio::test]
+async fn everything_is_read_again_once_a_day() {
+    let app = App::shop(3).await;
+    assert_eq!(app.get("/v1/status").await.json["scrub"], json!(null));
+    let scrubbed = async |expected: &str| {
+        app.engine.run_due_upkeep().await;
+        let scrub = app.get("/v1/status").await.json["scrub"].clone();
+        assert_eq!(
+            (&scrub["at"], &scrub["complete"], &scrub["damaged"]),
+            (&json!(expected), &json!(true), &json!([]))
+        );
+        assert!(0 < scrub["bytes"].as_u64().unwrap());
+    };
+    scrubbed(NOON).await;
+    app.later("2027-03-11T11:59:59Z").await;
+    scrubbed(NOON).await;
+    app.later("2027-03-11T12:00:00Z").await;
+    scrubbed("2027-03-11T12:00:00.000Z").await;
+    let text = app.get("/metrics").await.text;
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("endcap_store_scrubbed_bytes_total "));
+    assert!(!line.unwrap().ends_with(" 0"), "{text}");
+}
+
+#[tokio::test]
 async fn the_test_clock_only_moves_forward() {
     let app = App::shop(3).await;
     assert_eq!(app.get("/test/clock").await.json["now"], NOON);

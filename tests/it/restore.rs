@@ -8,14 +8,16 @@ use endcap::store::backup::restore::{Loss, RestoreError, Restored, Target, resto
 use endcap::store::backup::tend;
 use endcap::store::backup::verify::{Verified, verify_dir, verify_file};
 use endcap::store::chunk::ChunkHash;
+use endcap::store::commit::FollowError;
 use endcap::store::disk::{Disk, read_whole};
+use endcap::store::event::{EventBatch, LogPosition, Partition};
 use endcap::store::index::plain::{Content, PlainIndex};
 use endcap::store::opened::Opened;
 use endcap::store::sim::SimDisk;
 use endcap::store::start::{Class, Parts, StartError};
-use endcap::store::{Mode, Revision, Space};
+use endcap::store::{Mode, Space};
 
-use crate::rig::{Rig, TIME, at, block_on, commit, key, put};
+use crate::rig::{Rig, TIME, at, block_on, commit, id, key, put};
 
 const DATA: &str = "/data";
 
@@ -99,16 +101,18 @@ fn fill(store: &Opened, minutes: std::ops::RangeInclusive<u64>) {
                     put("use.a", &n.to_le_bytes()),
                 ],
             ),
-            (
-                &store.events,
-                vec![put("p03", &n.to_le_bytes()), put("p04", b"event")],
-            ),
         ] {
             let mut made = commit(n, writes);
             made.at = minute(n);
             block_on(space.commit(made)).unwrap();
         }
+        let batches = vec![batch(3, &n.to_le_bytes()), batch(4, b"event")];
+        block_on(store.events.append(id(n), minute(n), batches)).unwrap();
     }
+}
+
+fn batch(number: u8, events: &[u8]) -> EventBatch {
+    EventBatch::new(Partition::new(number).unwrap(), 1, events).unwrap()
 }
 
 /// The number that the last commit left in `config` and in `trade`.
@@ -204,16 +208,19 @@ fn events_come_along_under_new_revisions_and_their_old_ids() {
         .unwrap();
     let era = restored.identity.era;
     let store = home.rig.open();
-    assert_eq!(store.events.revision().0, era + 29);
-    let records = store.events.records_after(Revision(era - 1)).unwrap();
-    for (record, n) in records.iter().zip(1..) {
-        assert_eq!((record.revision.0, record.at), (era + n - 1, minute(n)));
-        let value = record.writes[0].1.as_ref().unwrap();
-        assert_eq!(value.payload().unwrap().as_ref(), n.to_le_bytes());
+    assert_eq!(store.events.position().0, era + 29);
+    let third = Partition::new(3).unwrap();
+    let read = |after| block_on(store.events.read(third, LogPosition(after), 1_000));
+    let batches = read(era - 1).unwrap().batches;
+    for (batch, n) in batches.iter().zip(1..) {
+        assert_eq!((batch.position.0, batch.at), (era + n - 1, minute(n)));
+        assert_eq!(batch.events.payload().unwrap().as_ref(), n.to_le_bytes());
     }
-    assert_eq!(records.len(), 30);
-    let again = commit(7, vec![put("p03", b"")]);
-    let known = block_on(store.events.commit(again)).unwrap_err();
+    assert_eq!(batches.len(), 30);
+    // Who read the log before the restore does not read on as if nothing had been.
+    assert!(matches!(read(20), Err(FollowError::Compacted { first }) if first.0 == era));
+    let again = store.events.append(id(7), TIME, vec![batch(3, b"")]);
+    let known = block_on(again).unwrap_err();
     assert_eq!(
         known.to_string(),
         format!("already done at revision {}", era + 6)

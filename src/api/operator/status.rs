@@ -35,6 +35,9 @@ pub struct StatusBody {
     config: StoreBody,
     /// Results of imports, uses, what else is no configuration.
     trade: StoreBody,
+    /// What was found when all of the store was read last; null if this process has not yet.
+    #[schema(required = true)]
+    scrub: Option<ScrubBody>,
     pages: PagesBody,
 }
 
@@ -88,6 +91,19 @@ pub struct LastBackupBody {
     /// Time of the last commit in it; null if there was none.
     #[schema(required = true)]
     as_of: Option<String>,
+}
+
+/// All of the store read for damage.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ScrubBody {
+    /// When that began.
+    at: String,
+    /// Bytes read.
+    bytes: u64,
+    /// Whether it came to its end.
+    complete: bool,
+    /// What was damaged, one line each, with whether it was mended.
+    damaged: Vec<String>,
 }
 
 /// Pages counted since the start.
@@ -279,6 +295,12 @@ impl StatusBody {
                 .collect(),
             config,
             trade,
+            scrub: status.scrub.map(|scrub| ScrubBody {
+                at: scrub.at.to_string(),
+                bytes: scrub.n_bytes,
+                complete: scrub.is_complete,
+                damaged: scrub.damaged,
+            }),
             pages: PagesBody { pages, items },
         }
     }

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,21 +21,22 @@ use crate::store::chunk::files::ChunkFiles;
 use crate::store::chunk::{ChunkError, ChunkHash, ChunkStore};
 use crate::store::disk::Disk;
 use crate::store::room::Gauge;
+use crate::store::scrub::Look;
 use crate::store::seam::{BackupPoint, Backups, EachRecord, Forms, State};
 use crate::store::{Identity, Revision, Space};
 
 /// Backups of a space that are kept.
 const KEPT: usize = 7;
 
-const SUFFIX: &str = ".jsonl";
+pub(in crate::store::backup) const SUFFIX: &str = ".jsonl";
 
 /// Backups in a directory, perhaps on another disk than the store.
 #[derive(Clone)]
 pub struct DirBackups {
-    disk: Arc<dyn Disk>,
-    dir: PathBuf,
-    chunks: ChunkFiles,
-    forms: Arc<dyn Forms>,
+    pub(in crate::store::backup) disk: Arc<dyn Disk>,
+    pub(in crate::store::backup) dir: PathBuf,
+    pub(in crate::store::backup) chunks: ChunkFiles,
+    pub(in crate::store::backup) forms: Arc<dyn Forms>,
 }
 
 impl std::fmt::Debug for DirBackups {
@@ -322,6 +324,15 @@ impl Backups for DirBackups {
             Err(ChunkError::Disk(error)) => Err(error),
             Err(_) => Ok(None),
         }
+    }
+
+    fn check(
+        &self,
+        identity: Identity,
+        chunks: &dyn ChunkStore,
+        look: &mut Look<'_>,
+    ) -> ControlFlow<()> {
+        self.look_through(identity.store, chunks, look)
     }
 }
 

@@ -348,6 +348,11 @@ impl<'a> Reader<'a> {
         &self.header
     }
 
+    /// Bytes read so far.
+    pub fn n_bytes(&self) -> u64 {
+        self.lines.n_bytes()
+    }
+
     /// The next item; `None` once the last line has confirmed all before it.
     ///
     /// # Errors

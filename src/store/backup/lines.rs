@@ -134,6 +134,11 @@ impl LineReader {
         }
     }
 
+    /// Bytes handed out so far.
+    pub(in crate::store) fn n_bytes(&self) -> u64 {
+        self.offset + self.used as u64
+    }
+
     /// The next line; there must be one.
     pub(in crate::store) fn next_line(&mut self) -> Result<Line<'_>, BackupError> {
         self.digest.update(&self.buffer[self.digested..self.used]);

@@ -23,6 +23,7 @@
 //! memory holds one line at a time.
 
 mod build;
+mod check;
 pub mod dir;
 pub mod export;
 pub mod file;

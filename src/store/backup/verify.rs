@@ -4,26 +4,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::store::Finding;
 use crate::store::backup::BackupError;
 use crate::store::backup::dir::DirBackups;
 use crate::store::backup::file::{Reader, Whole};
 use crate::store::chunk::files::ChunkFiles;
 use crate::store::disk::Disk;
+use crate::store::index::plain::PlainIndex;
 use crate::store::index::{Index, IndexError, IndexHome, Rung};
+use crate::store::layout::Generation;
 use crate::store::overlay::Overlay;
 use crate::store::seam::Forms;
-use crate::store::start::{self, Class, Parts, Report, Settings, StartError};
-
-/// A place that is not as it was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The file.
-    pub path: PathBuf,
-    /// First byte concerned; `None` for the whole file.
-    pub offset: Option<u64>,
-    /// What is wrong, in words.
-    pub what: String,
-}
+use crate::store::start::{self, Class, Parts, Raised, Report, Settings, StartError};
 
 /// What a data directory is like.
 #[derive(Debug)]
@@ -122,6 +114,9 @@ pub fn verify_dir(
     let mut generation = None;
     let start = raised.map(|mut raised| {
         raised.follower.check_cold();
+        // A second start wants the lock for itself.
+        raised.lock = None;
+        check_index(&settings, parts, backup_dir, &raised, &mut findings);
         generation = raised.generation;
         raised.report
     });
@@ -137,6 +132,40 @@ pub fn verify_dir(
         }));
     }
     Ok(Verified { findings, start })
+}
+
+/// Builds the state once more from backups and journal alone: an index that agrees with itself may
+/// still hold another. Where they do not lead as far, nothing can be said of it.
+fn check_index(
+    settings: &Settings,
+    parts: &Parts,
+    backup_dir: &Path,
+    raised: &Raised,
+    findings: &mut Vec<Finding>,
+) {
+    let disk: Arc<dyn Disk> = Arc::new(Overlay::over(parts.disk.clone()));
+    let dir = backup_dir.to_path_buf();
+    let without = Parts {
+        disk: disk.clone(),
+        index: Arc::new(PlainIndex::default()),
+        backups: Arc::new(DirBackups::new(disk, dir, parts.forms.clone())),
+        ..parts.clone()
+    };
+    let Ok(other) = start::raise(settings, &without) else {
+        return;
+    };
+    for (own, other) in raised.writers.iter().zip(&other.writers) {
+        let (own, other) = (own.shared().folded(), other.shared().folded());
+        if own.revision() == other.revision() && own != other {
+            let space = own.identity().space.name();
+            let path = raised.generation.as_ref().map(Generation::index);
+            findings.push(Finding {
+                path: path.unwrap_or_default(),
+                offset: None,
+                what: format!("{space}: another state than backups and journal make"),
+            });
+        }
+    }
 }
 
 /// Reads an export or a backup to its end.

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::domain::time::Timestamp;
@@ -70,6 +70,15 @@ pub fn open(hash: &ChunkHash, bytes: &[u8]) -> Result<Vec<u8>, ChunkError> {
     Ok(content)
 }
 
+/// Where a chunk lies below the directory of all chunks.
+pub fn path_below(dir: &Path, hash: &ChunkHash) -> PathBuf {
+    shard_below(dir, hash).join(hash.to_string())
+}
+
+fn shard_below(dir: &Path, hash: &ChunkHash) -> PathBuf {
+    dir.join(format!("{:02x}", hash.0[0]))
+}
+
 /// Chunks below one directory, without any rule of when to write or forget. Clones share it.
 #[derive(Clone, Debug)]
 pub struct ChunkFiles {
@@ -109,11 +118,11 @@ impl ChunkFiles {
 
     /// Where a chunk lies.
     pub fn path_of(&self, hash: &ChunkHash) -> PathBuf {
-        self.shard_of(hash).join(hash.to_string())
+        path_below(&self.dir, hash)
     }
 
     fn shard_of(&self, hash: &ChunkHash) -> PathBuf {
-        self.dir.join(format!("{:02x}", hash.0[0]))
+        shard_below(&self.dir, hash)
     }
 
     /// The content of a chunk, checked against its name.
@@ -325,6 +334,11 @@ impl ChunkStore for DiskChunks {
         read.or_else(|error| self.fetch_backup(hash, error))
     }
 
+    fn check(&self, hash: &ChunkHash) -> Result<u64, ChunkError> {
+        self.files.read(hash)?;
+        Ok(self.files.file_bytes(hash)?.unwrap_or_default())
+    }
+
     fn hashes(&self) -> Result<BTreeSet<ChunkHash>, ChunkError> {
         Ok(self.files.hashes()?)
     }
@@ -347,7 +361,6 @@ mod tests {
     use super::*;
     use crate::store::seam::NoBackups;
     use crate::store::sim::{Dice, Fault, FaultKind, SimDisk, Survival};
-    use std::path::Path;
 
     fn chunks(disk: &SimDisk) -> DiskChunks {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());

@@ -35,6 +35,10 @@ impl ChunkStore for MemoryChunks {
         chunk.ok_or(ChunkError::Missing { hash: *hash })
     }
 
+    fn check(&self, hash: &ChunkHash) -> Result<u64, ChunkError> {
+        self.get(hash).map(|content| content.len() as u64)
+    }
+
     fn hashes(&self) -> Result<BTreeSet<ChunkHash>, ChunkError> {
         Ok(locked(&self.0).chunks.keys().copied().collect())
     }

@@ -136,6 +136,13 @@ pub trait ChunkStore: Send + Sync + fmt::Debug {
     /// [`ChunkError::Missing`], [`ChunkError::Damaged`], [`ChunkError::Disk`].
     fn get(&self, hash: &ChunkHash) -> Result<Vec<u8>, ChunkError>;
 
+    /// Reads a chunk and says how many bytes that took. Unlike [`get`](Self::get) it looks nowhere
+    /// else and mends nothing.
+    ///
+    /// # Errors
+    /// [`ChunkError::Missing`], [`ChunkError::Damaged`], [`ChunkError::Disk`].
+    fn check(&self, hash: &ChunkHash) -> Result<u64, ChunkError>;
+
     /// Names of all chunks that are there, ascending; whether they are whole is not looked at.
     ///
     /// # Errors

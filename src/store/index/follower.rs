@@ -3,20 +3,17 @@
 //! Nothing here is on the way of a commit: if the index fails, it is taken out of use, reopened
 //! or rebuilt, and put back once it has caught up.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
-use crate::store::backup::BackupError;
 use crate::store::codec::Value;
 use crate::store::commit::FollowError;
 use crate::store::index::plain::stored;
-use crate::store::index::{
-    Applied, Batch, Index, IndexError, IndexHome, PAGE, Rung, Stored, Tree, walk,
-};
+use crate::store::index::state::IndexState;
+use crate::store::index::{Applied, Batch, Index, IndexError, IndexHome, Rung, Tree, walk};
 use crate::store::journal::frame::SharedRecord;
 use crate::store::key::Key;
-use crate::store::seam::{BackupPoint, Backups, EachRecord, State};
+use crate::store::seam::{BackupPoint, Backups};
 use crate::store::shared::{IndexSlot, Shared};
 use crate::store::{Mode, Revision};
 
@@ -29,24 +26,24 @@ const BATCH_BYTES: usize = 8 << 20;
 /// The index follower of all spaces with keys.
 #[derive(Debug)]
 pub struct Follower {
-    spaces: Vec<Arc<Shared>>,
-    slot: IndexSlot,
-    home: Arc<dyn IndexHome>,
+    pub(in crate::store::index) spaces: Vec<Arc<Shared>>,
+    pub(in crate::store::index) slot: IndexSlot,
+    pub(in crate::store::index) home: Arc<dyn IndexHome>,
     backups: Arc<dyn Backups>,
-    dir: PathBuf,
-    quarantine: PathBuf,
+    pub(in crate::store::index) dir: PathBuf,
+    pub(in crate::store::index) quarantine: PathBuf,
     /// Open but perhaps not caught up yet.
-    index: Option<Arc<dyn Index>>,
+    pub(in crate::store::index) index: Option<Arc<dyn Index>>,
     /// Whether readers were given it.
-    is_in_use: bool,
+    pub(in crate::store::index) is_in_use: bool,
     /// Whether its cold trees were checked, or made by this process.
     is_checked: bool,
-    positions: Vec<Position>,
+    pub(in crate::store::index) positions: Vec<Position>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Position {
-    hot: Revision,
+pub(in crate::store::index) struct Position {
+    pub(in crate::store::index) hot: Revision,
     cold: Revision,
 }
 
@@ -132,14 +129,22 @@ impl Follower {
         }
     }
 
-    /// Steps until the index holds everything, for a clean stop; gives up without room.
-    pub fn finish(&mut self) {
+    /// Steps until the index holds everything; false if it cannot, for want of room or of a base.
+    pub fn catch_up_wholly(&mut self) -> bool {
         for _ in 0..1_000_000 {
             match self.step() {
                 Progress::Behind => {}
-                Progress::Waiting => return,
-                Progress::CaughtUp => break,
+                Progress::Waiting => return false,
+                Progress::CaughtUp => return true,
             }
+        }
+        true
+    }
+
+    /// Steps until the index holds everything, for a clean stop; gives up without room.
+    pub fn finish(&mut self) {
+        if !self.catch_up_wholly() {
+            return;
         }
         if let Some(Err(error)) = self.index.as_ref().map(|index| index.flush()) {
             tracing::warn!(%error, "the index was not flushed");
@@ -164,7 +169,7 @@ impl Follower {
                 revision: position.hot,
                 as_of: shared.time_of(position.hot),
             };
-            states.push(IndexState { index, point });
+            states.push(IndexState::new(index, point));
         }
         Ok(states)
     }
@@ -175,7 +180,8 @@ impl Follower {
         self.is_in_use && slot.is_none()
     }
 
-    fn drop_index(&mut self) {
+    /// Takes the index out of use; the next step builds another.
+    pub(in crate::store::index) fn drop_index(&mut self) {
         self.index = None;
         self.is_in_use = false;
         *self.slot.write().unwrap_or_else(PoisonError::into_inner) = None;
@@ -363,89 +369,4 @@ fn changes(records: &[SharedRecord], after: Revision, fits: impl Fn(&Key) -> boo
         }
     }
     batch
-}
-
-/// The whole state of one space as the index holds it.
-#[derive(Clone, Copy, Debug)]
-pub struct IndexState<'a> {
-    index: &'a dyn Index,
-    point: BackupPoint,
-}
-
-impl IndexState<'_> {
-    /// Whose state this is, and which.
-    pub fn point(&self) -> BackupPoint {
-        self.point
-    }
-
-    fn check(&self, pages: &Pages<'_>) -> Result<(), IndexError> {
-        if self.index.applied(pages.tree)? == Some(pages.found) {
-            return Ok(());
-        }
-        Err(IndexError::new(format!(
-            "{} disagrees with its sum",
-            pages.tree
-        )))
-    }
-}
-
-impl State for IndexState<'_> {
-    fn walk(&self, each: EachRecord<'_>) -> Result<(), BackupError> {
-        let space = self.point.identity.space;
-        let empty = Applied::empty(self.point.identity, self.point.revision);
-        let mut hot = Pages::new(self.index, Tree::Hot(space), empty);
-        let mut cold = Pages::new(self.index, Tree::Cold(space), empty);
-        loop {
-            let next = match (hot.peek()?, cold.peek()?) {
-                (Some(a), Some(b)) if b < a => cold.take(),
-                (None, Some(_)) => cold.take(),
-                _ => hot.take(),
-            };
-            let Some((key, bytes)) = next else { break };
-            let value = Value::open(&key, &bytes).map_err(IndexError::new)?;
-            each(key, value)?;
-        }
-        self.check(&hot)?;
-        Ok(self.check(&cold)?)
-    }
-}
-
-/// The records of a tree, page by page, counted.
-struct Pages<'a> {
-    index: &'a dyn Index,
-    tree: Tree,
-    found: Applied,
-    page: VecDeque<Stored>,
-    after: Option<Key>,
-    is_over: bool,
-}
-
-impl<'a> Pages<'a> {
-    fn new(index: &'a dyn Index, tree: Tree, found: Applied) -> Self {
-        Self {
-            index,
-            tree,
-            found,
-            page: VecDeque::new(),
-            after: None,
-            is_over: false,
-        }
-    }
-
-    /// The next key, if there is one.
-    fn peek(&mut self) -> Result<Option<&Key>, IndexError> {
-        if self.page.is_empty() && !self.is_over {
-            let after = self.after.as_ref();
-            self.page = self.index.scan(self.tree, "", after, PAGE)?.into();
-            self.after = self.page.back().map(|(key, _)| key.clone());
-            self.is_over = self.page.is_empty();
-        }
-        Ok(self.page.front().map(|(key, _)| key))
-    }
-
-    fn take(&mut self) -> Option<Stored> {
-        let (key, bytes) = self.page.pop_front()?;
-        self.found.add(&key, &bytes);
-        Some((key, bytes))
-    }
 }

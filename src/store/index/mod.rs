@@ -7,10 +7,16 @@
 //! - [`sled`]: the real one
 //! - [`plain`]: in memory, for the memory store and simulations
 //! - [`follower`]: takes in what was committed, rebuilds what is lost
+//! - [`state`]: hands out a whole state in order
+//! - [`compare`]: the index against memory
+//! - [`compact`]: writes an index anew that has grown far beyond what it holds
 
+pub mod compact;
+pub mod compare;
 pub mod follower;
 pub mod plain;
 pub mod sled;
+pub mod state;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -191,6 +197,31 @@ pub trait IndexHome: Send + Sync + fmt::Debug {
     /// [`IndexError`]; the next rung may do better.
     fn open(&self, dir: &Path, quarantine: &Path, rung: Rung)
     -> Result<Arc<dyn Index>, IndexError>;
+
+    /// Bytes that the index in `dir` takes on disk; 0 where it takes none, as in memory.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    fn disk_bytes(&self, _dir: &Path) -> Result<u64, IndexError> {
+        Ok(0)
+    }
+
+    /// Opens an empty index beside the one in `dir`, over whatever a crash left there.
+    ///
+    /// # Errors
+    /// [`IndexError`]; always, where an index takes no disk.
+    fn open_beside(&self, _dir: &Path) -> Result<Arc<dyn Index>, IndexError> {
+        Err(IndexError::new("there is nothing beside this index"))
+    }
+
+    /// Puts the index beside `dir` in its place, and removes the old one; both are closed.
+    /// Interrupted, it may leave none in place: the next open makes an empty one.
+    ///
+    /// # Errors
+    /// [`IndexError`]; there may be none in place.
+    fn take_beside(&self, _dir: &Path) -> Result<(), IndexError> {
+        Err(IndexError::new("there is nothing beside this index"))
+    }
 }
 
 /// Records read at a time while a tree is walked.

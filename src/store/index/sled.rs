@@ -25,6 +25,13 @@ const PART_BYTES: usize = 32_768;
 /// Records of a batch while a tree is loaded.
 const LOAD_BATCH: usize = 1_000;
 
+/// Indexes that quarantine keeps.
+const KEPT_ASIDE: usize = 3;
+
+/// Ends of the names beside the index: where it is written anew, and where it was before.
+const FRESH: &str = "new";
+const OLD: &str = "old";
+
 /// The tree's own key: what it holds.
 const APPLIED: &[u8] = b"\0applied";
 
@@ -45,7 +52,35 @@ impl IndexHome for SledHome {
         quarantine: &Path,
         rung: Rung,
     ) -> Result<Arc<dyn Index>, IndexError> {
-        set_aside(dir, quarantine, rung).map_err(IndexError::new)?;
+        let cleared = clear_beside(dir, quarantine);
+        let cleared = cleared.and_then(|()| set_aside(dir, quarantine, rung));
+        cleared.map_err(IndexError::new)?;
+        self.open_at(dir)
+    }
+
+    fn disk_bytes(&self, dir: &Path) -> Result<u64, IndexError> {
+        bytes_below(dir).map_err(IndexError::new)
+    }
+
+    fn open_beside(&self, dir: &Path) -> Result<Arc<dyn Index>, IndexError> {
+        let fresh = beside(dir, FRESH);
+        remove(&fresh).map_err(IndexError::new)?;
+        self.open_at(&fresh)
+    }
+
+    fn take_beside(&self, dir: &Path) -> Result<(), IndexError> {
+        let (fresh, old) = (beside(dir, FRESH), beside(dir, OLD));
+        let taken = remove(&old)
+            .and_then(|()| fs::rename(dir, &old))
+            .and_then(|()| fs::rename(&fresh, dir))
+            .and_then(|()| remove(&old));
+        taken.map_err(IndexError::new)
+    }
+}
+
+impl SledHome {
+    /// Opens what is there, or an empty index.
+    fn open_at(self, dir: &Path) -> Result<Arc<dyn Index>, IndexError> {
         let (answer, opened) = mpsc::channel();
         let (dir, cache_bytes) = (dir.to_path_buf(), self.cache_bytes);
         std::thread::Builder::new()
@@ -64,34 +99,90 @@ impl IndexHome for SledHome {
     }
 }
 
+/// A directory beside the index, where it is written anew or was before.
+fn beside(dir: &Path, what: &str) -> PathBuf {
+    dir.with_extension(what)
+}
+
+/// Clears away what a crash left beside the index. The old index, if no new one took its place,
+/// moves to quarantine; all else is a copy.
+fn clear_beside(dir: &Path, quarantine: &Path) -> std::io::Result<()> {
+    remove(&beside(dir, FRESH))?;
+    let old = beside(dir, OLD);
+    if dir.exists() || !old.exists() {
+        return remove(&old);
+    }
+    keep_aside(&old, quarantine, "index")
+}
+
+/// Removes a directory with all that is in it, if it is there.
+fn remove(dir: &Path) -> std::io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes of all files below a directory; 0 if there is none.
+fn bytes_below(dir: &Path) -> std::io::Result<u64> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    let mut n_bytes = 0;
+    for entry in entries {
+        let entry = entry?;
+        n_bytes += if entry.file_type()?.is_dir() {
+            bytes_below(&entry.path())?
+        } else {
+            entry.metadata()?.len()
+        };
+    }
+    Ok(n_bytes)
+}
+
 /// Moves away what the rung gives up.
 fn set_aside(dir: &Path, quarantine: &Path, rung: Rung) -> std::io::Result<()> {
     if rung == Rung::AsIs || !dir.exists() {
         return Ok(());
     }
-    fs::create_dir_all(quarantine)?;
     if rung == Rung::Empty {
-        return fs::rename(dir, free_name(quarantine, "index"));
+        return keep_aside(dir, quarantine, "index");
     }
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let half_written = name.ends_with(".generating");
         if name.starts_with("snap.") && (half_written || rung == Rung::WithoutSnapshots) {
-            fs::rename(entry.path(), free_name(quarantine, &name))?;
+            keep_aside(&entry.path(), quarantine, &name)?;
         }
     }
     Ok(())
 }
 
-/// A name that nothing in `dir` has yet.
-fn free_name(dir: &Path, name: &str) -> PathBuf {
-    let numbered = (1_u64..).map(|n| dir.join(format!("{name}.{n}")));
-    let mut names = std::iter::once(dir.join(name)).chain(numbered);
-    match names.find(|path| !path.exists()) {
-        Some(path) => path,
-        None => unreachable!("a directory holds fewer than 2^64 names"),
+/// Moves a file or directory into `quarantine` as `name`, behind those that were moved there
+/// before: `name.1`, `name.2` and so on. The newest three are kept.
+fn keep_aside(from: &Path, quarantine: &Path, name: &str) -> std::io::Result<()> {
+    fs::create_dir_all(quarantine)?;
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(quarantine)? {
+        let own = entry?.file_name().to_string_lossy().into_owned();
+        let number = own
+            .strip_prefix(name)
+            .and_then(|rest| rest.strip_prefix('.'));
+        numbers.extend(number.and_then(|number| number.parse::<u64>().ok()));
     }
+    numbers.sort_unstable();
+    let next = numbers.last().map_or(1, |last| last + 1);
+    let path_of = |number: u64| quarantine.join(format!("{name}.{number}"));
+    fs::rename(from, path_of(next))?;
+    let n_old = (numbers.len() + 1).saturating_sub(KEPT_ASIDE);
+    for number in &numbers[..n_old] {
+        if let Err(error) = fs::remove_dir_all(path_of(*number)) {
+            tracing::warn!(%error, "quarantine keeps what should go");
+        }
+    }
+    Ok(())
 }
 
 /// Runs `act`; a panic of sled becomes an error.
@@ -120,11 +211,11 @@ impl Index for SledIndex {
             for (key, value) in batch {
                 if let Some((old, n_parts)) = read(&entries, key)? {
                     applied.remove(key, &old);
-                    remove(&mut changes, key, n_parts);
+                    remove_from(&mut changes, key, n_parts);
                 }
                 if let Some(value) = value {
                     applied.add(key, value.bytes());
-                    insert(&mut changes, key, value.bytes());
+                    insert_into(&mut changes, key, value.bytes());
                 }
             }
             applied.revision = revision;
@@ -151,7 +242,7 @@ impl Index for SledIndex {
                     && let Some((key, bytes)) = records.next()
                 {
                     at.add(&key, &bytes);
-                    insert(&mut changes, &key, &bytes);
+                    insert_into(&mut changes, &key, &bytes);
                     n_taken += 1;
                 }
                 if n_taken == 0 {
@@ -243,7 +334,7 @@ fn read(entries: &sled::Tree, key: &Key) -> Result<Option<(Vec<u8>, usize)>, Ind
     Ok((0 < n_parts).then_some((whole, n_parts)))
 }
 
-fn remove(changes: &mut sled::Batch, key: &Key, n_parts: usize) {
+fn remove_from(changes: &mut sled::Batch, key: &Key, n_parts: usize) {
     if n_parts == 0 {
         changes.remove(key.as_str().as_bytes());
     }
@@ -252,7 +343,7 @@ fn remove(changes: &mut sled::Batch, key: &Key, n_parts: usize) {
     }
 }
 
-fn insert(changes: &mut sled::Batch, key: &Key, bytes: &[u8]) {
+fn insert_into(changes: &mut sled::Batch, key: &Key, bytes: &[u8]) {
     if bytes.len() <= PART_BYTES {
         changes.insert(key.as_str().as_bytes(), bytes);
         return;

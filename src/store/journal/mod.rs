@@ -2,6 +2,7 @@
 //!
 //! - [`frame`]: frames, records and writes, byte for byte
 //! - [`mod@file`]: the header and name of a file
+//! - [`mod@check`]: whether sealed files still are what they were
 //! - [`recover`]: what a directory holds after whatever happened
 //!
 //! [`Journal`] appends: one `write`, one `fdatasync`, and only then is a frame known to readers.
@@ -10,11 +11,13 @@
 //!
 //! Cost: two system calls a group; a new file every `seal_bytes`, with two more syncs.
 
+mod check;
 pub mod file;
 pub mod frame;
 pub mod recover;
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -23,8 +26,9 @@ use crate::store::disk::{Disk, DiskFile};
 use crate::store::journal::file::{HEADER_BYTES, Header, name_of};
 use crate::store::journal::frame::{Frame, Salt};
 use crate::store::journal::recover::{Scan, ScannedFile, frame_at};
+use crate::store::scrub::{Look, Part};
 use crate::store::seam::{AppendError, CommitLog, Entropy, LogReader};
-use crate::store::{Identity, Revision};
+use crate::store::{Finding, Identity, Revision};
 
 /// Where a journal lives and how large its files become.
 #[derive(Clone, Debug)]
@@ -55,6 +59,7 @@ pub struct Journal {
 #[derive(Debug)]
 struct Files {
     disk: Arc<dyn Disk>,
+    identity: Identity,
     list: RwLock<Listing>,
 }
 
@@ -121,6 +126,7 @@ impl Journal {
     ) -> Self {
         let files = Arc::new(Files {
             disk: place.disk.clone(),
+            identity: place.identity,
             list: RwLock::new(Listing { files, last }),
         });
         Self {
@@ -306,6 +312,11 @@ struct JournalReader {
 }
 
 impl JournalReader {
+    fn is_listed(&self, file: &ScannedFile) -> bool {
+        let listing = self.files.read();
+        listing.files.iter().any(|own| own.path == file.path)
+    }
+
     /// The file that holds `next`, the offset to look from, and where its durable bytes end.
     fn find(&self, next: Revision) -> Result<Option<(ScannedFile, u64)>, FollowError> {
         let listing = self.files.read();
@@ -377,6 +388,24 @@ impl LogReader for JournalReader {
             Err(error) if frames.is_empty() => Err(error),
             _ => Ok(frames),
         }
+    }
+
+    fn check_sealed(&self, look: &mut Look<'_>) -> ControlFlow<()> {
+        let files = self.files.read().files.clone();
+        for pair in files.windows(2) {
+            let [file, next] = pair else { continue };
+            let (disk, identity) = (self.files.disk.as_ref(), self.files.identity);
+            match check::check_sealed(disk, identity, file, next.first, look) {
+                Ok(flow) => flow?,
+                Err(error) if self.is_listed(file) => {
+                    let finding = Finding::whole(&file.path, &error);
+                    look.found(Part::Journal(identity.space), finding, false);
+                }
+                // Trimmed since it was listed.
+                Err(_) => {}
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     fn bytes_after(&self, after: Revision) -> u64 {
