@@ -15,8 +15,8 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::market::Market;
 use crate::domain::id::{KeyId, MarketId, PromotionId};
 use crate::domain::time::Timestamp;
-use crate::engine::goods;
 use crate::engine::snapshot::{Held, MarketState, Secrets, Snapshot};
+use crate::engine::standing::{self, Standing};
 use crate::engine::start::Engine;
 use crate::engine::view::{self, Goods, Sets};
 use crate::promotion::terms::Promotion;
@@ -58,6 +58,23 @@ pub(in crate::engine) struct Folder {
     dirty: BTreeSet<MarketId>,
 }
 
+/// A market's goods in memory.
+struct Loaded {
+    catalogue: Arc<Catalogue>,
+    base: Arc<RankBase>,
+    standing: Standing,
+}
+
+impl Loaded {
+    fn of(state: &MarketState) -> Self {
+        Self {
+            catalogue: Arc::clone(&state.catalogue),
+            base: Arc::clone(&state.base),
+            standing: state.standing,
+        }
+    }
+}
+
 /// Why a snapshot cannot be made of what is stored.
 #[derive(Debug, thiserror::Error)]
 pub enum FoldError {
@@ -72,7 +89,7 @@ pub enum FoldError {
     /// The store holds no secrets.
     #[error("the store holds no meta record")]
     NoMeta,
-    /// A market's goods cannot be loaded.
+    /// Not even a market without goods can be made of its record.
     #[error("goods of market {market}: {why}")]
     Goods {
         /// The market.
@@ -242,13 +259,15 @@ impl Folder {
         let former = self.states.get(id);
         let same_goods =
             former.filter(|state| *state.goods == *stored && *state.market.value == *market);
-        let (catalogue, base, known) = if let Some(state) = same_goods {
-            let (catalogue, base) = (Arc::clone(&state.catalogue), Arc::clone(&state.base));
-            (catalogue, base, state.sets.clone())
-        } else {
-            let (catalogue, base) = self.load_goods(market, stored)?;
-            (catalogue, base, Sets::new())
+        let (loaded, known) = match same_goods {
+            Some(state) => (Loaded::of(state), state.sets.clone()),
+            None => (self.load_goods(market, stored)?, Sets::new()),
         };
+        let Loaded {
+            catalogue,
+            base,
+            standing,
+        } = loaded;
         let promotions: Vec<Held<Promotion>> = self
             .promotions
             .values()
@@ -264,6 +283,7 @@ impl Folder {
         Ok(MarketState {
             market: Held::new(held.revision, market.clone()),
             goods: Arc::new(stored.clone()),
+            standing,
             catalogue,
             base,
             sets,
@@ -272,23 +292,27 @@ impl Folder {
         })
     }
 
-    /// Goods that an import has just built, or those in the store.
-    fn load_goods(
-        &self,
-        market: &Market,
-        stored: &GoodsV1,
-    ) -> Result<(Arc<Catalogue>, Arc<RankBase>), FoldError> {
-        if let Some(prepared) = self.engine.take_prepared(&market.id, stored) {
-            return Ok(prepared);
+    /// Goods that an import has just built, or those in the store as far as they can be read.
+    fn load_goods(&self, market: &Market, stored: &GoodsV1) -> Result<Loaded, FoldError> {
+        if let Some((catalogue, base)) = self.engine.take_prepared(&market.id, stored) {
+            return Ok(Loaded {
+                catalogue,
+                base,
+                standing: Standing::Whole,
+            });
         }
-        let chunks = self.engine.chunk_store();
-        let catalogue = goods::load(&*chunks, market, stored).map_err(|why| FoldError::Goods {
+        let read = standing::newest_readable(&self.engine, market, stored);
+        let (catalogue, standing) = read.map_err(|why| FoldError::Goods {
             market: market.id.clone(),
             why: why.to_string(),
         })?;
         let catalogue = Arc::new(catalogue);
         let base = Arc::new(RankBase::build(&catalogue));
-        Ok((catalogue, base))
+        Ok(Loaded {
+            catalogue,
+            base,
+            standing,
+        })
     }
 
     /// Takes in one record as it stands now; `None` for one that was deleted.

@@ -7,13 +7,14 @@ use std::sync::{Arc, LazyLock};
 use endcap::domain::time::Timestamp;
 use endcap::engine::clock::Clock;
 use endcap::engine::entropy::Entropy;
-use endcap::engine::start::{Engine, Settings as EngineSettings};
+use endcap::engine::start::{Engine, Settings as EngineSettings, StartError};
 use endcap::http::Settings;
 use endcap::http::accept::serve;
 use endcap::http::shell::{Parts, Shell};
 use endcap::http::stop::Stop;
 use endcap::store::StoreId;
 use endcap::store::memory::Memory;
+use endcap::store::opened::Opened;
 use endcap::telemetry::metrics::Metrics;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -31,6 +32,7 @@ pub(crate) static DOCUMENT: LazyLock<Value> =
 /// A running server.
 pub(crate) struct App {
     pub(crate) stop: Stop,
+    pub(crate) engine: Engine,
     address: SocketAddr,
     operator: String,
 }
@@ -47,14 +49,34 @@ pub(crate) struct Answer {
 impl App {
     /// A server with one operator key, which replaced the first one, and nothing else.
     pub(crate) async fn empty() -> Self {
-        let now = Timestamp::parse(NOON).unwrap();
         let stores = Memory::new(StoreId([7; 16])).open().unwrap();
+        Self::begun(stores).await
+    }
+
+    /// The same over stores that hold nothing yet.
+    pub(crate) async fn begun(stores: Opened) -> Self {
+        let mut app = Self::over(stores, String::new()).await.unwrap();
+        let first = app.engine.make_first_key().await.unwrap().unwrap();
+        first.expose().clone_into(&mut app.operator);
+        let own = json!({ "name": "own", "roles": ["operator"], "markets": "*" });
+        let own = app.post("/v1/keys", &own).await;
+        own.is(201);
+        own.json["key"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut app.operator);
+        app
+    }
+
+    /// A server over stores that know this operator's key.
+    pub(crate) async fn over(stores: Opened, operator: String) -> Result<Self, StartError> {
+        let now = Timestamp::parse(NOON).unwrap();
         let metrics = Arc::new(Metrics::default());
-        let (clock, entropy) = (Clock::standing_at(now), Entropy::seeded(7));
+        // Commits of a later life need names of their own.
+        let seed = 7 + stores.config.revision().0;
+        let (clock, entropy) = (Clock::standing_at(now), Entropy::seeded(seed));
         let settings = EngineSettings::default();
-        let engine = Engine::start(settings, clock, entropy, stores, Arc::clone(&metrics)).await;
-        let engine = engine.unwrap();
-        let first = engine.make_first_key().await.unwrap().unwrap();
+        let engine = Engine::start(settings, clock, entropy, stores, Arc::clone(&metrics)).await?;
         let stop = Stop::new();
         let parts = Parts {
             house: Arc::new(engine.clone()),
@@ -70,19 +92,17 @@ impl App {
             Arc::new(Shell::new(routes, parts)),
             stop.clone(),
         ));
-        let mut app = Self {
+        Ok(Self {
             stop,
+            engine,
             address,
-            operator: first.expose().to_owned(),
-        };
-        let own = json!({ "name": "own", "roles": ["operator"], "markets": "*" });
-        let own = app.post("/v1/keys", &own).await;
-        own.is(201);
-        own.json["key"]
-            .as_str()
-            .unwrap()
-            .clone_into(&mut app.operator);
-        app
+            operator,
+        })
+    }
+
+    /// The operator's key.
+    pub(crate) fn operator(&self) -> &str {
+        &self.operator
     }
 
     /// With the market `se` and `n` products p000, p001, …: each has one variant u000, u001, … with

@@ -47,6 +47,9 @@ pub struct MarketStatusBody {
     active: usize,
     /// Most that may be active at once.
     limit: usize,
+    /// `whole`; `older` while earlier goods stand in for damaged ones, `lost` without any: then its
+    /// whole feed has to be imported again.
+    goods: &'static str,
     /// Revision of its settings and goods.
     revision: u64,
     /// When its order changes by time alone; null if it does not.
@@ -201,6 +204,7 @@ impl MarketStatusBody {
             categories: status.categories,
             active: status.active,
             limit: status.limit,
+            goods: status.goods.as_str(),
             revision: status.revision,
             view_until: status.view_until.map(|until| until.to_string()),
         }
