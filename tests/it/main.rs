@@ -8,6 +8,7 @@ mod backup;
 mod conformance;
 mod damage;
 mod datasets;
+mod full_disk;
 mod golden;
 mod house;
 mod http_framing;
