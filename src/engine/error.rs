@@ -142,6 +142,12 @@ pub enum EngineError {
     /// The store takes no writes.
     #[error("the store takes no writes at present")]
     StoreUnavailable,
+    /// Goods of a market are lost, and this needs them.
+    #[error("goods of market {market} are damaged; send its whole feed again")]
+    GoodsDamaged {
+        /// The market.
+        market: MarketId,
+    },
     /// Not loaded yet.
     #[error("not ready")]
     NotReady,

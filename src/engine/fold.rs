@@ -15,8 +15,8 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::market::Market;
 use crate::domain::id::{KeyId, MarketId, PromotionId};
 use crate::domain::time::Timestamp;
-use crate::engine::goods;
 use crate::engine::snapshot::{Held, MarketState, Secrets, Snapshot};
+use crate::engine::standing::{self, Standing};
 use crate::engine::start::Engine;
 use crate::engine::view::{self, Goods, Known, Sets};
 use crate::promotion::terms::Promotion;
@@ -58,6 +58,23 @@ pub(in crate::engine) struct Folder {
     dirty: BTreeSet<MarketId>,
 }
 
+/// A market's goods in memory.
+struct Loaded {
+    catalogue: Arc<Catalogue>,
+    base: Arc<RankBase>,
+    standing: Standing,
+}
+
+impl Loaded {
+    fn of(state: &MarketState) -> Self {
+        Self {
+            catalogue: Arc::clone(&state.catalogue),
+            base: Arc::clone(&state.base),
+            standing: state.standing,
+        }
+    }
+}
+
 /// Why a snapshot cannot be made of what is stored.
 #[derive(Debug, thiserror::Error)]
 pub enum FoldError {
@@ -72,7 +89,7 @@ pub enum FoldError {
     /// The store holds no secrets.
     #[error("the store holds no meta record")]
     NoMeta,
-    /// A market's goods cannot be loaded.
+    /// Not even a market without goods can be made of its record.
     #[error("goods of market {market}: {why}")]
     Goods {
         /// The market.
@@ -242,10 +259,9 @@ impl Folder {
         let former = self.states.get(id);
         let same_goods =
             former.filter(|state| *state.goods == *stored && *state.market.value == *market);
-        let (catalogue, base) = if let Some(state) = same_goods {
-            (Arc::clone(&state.catalogue), Arc::clone(&state.base))
-        } else {
-            self.load_goods(market, stored, former.map(|state| &*state.base))?
+        let loaded = match same_goods {
+            Some(state) => Loaded::of(state),
+            None => self.load_goods(market, stored, former.map(|state| &*state.base))?,
         };
         let none = Sets::new();
         let known = Known {
@@ -253,6 +269,11 @@ impl Folder {
             of_these_goods: same_goods.is_some(),
             view: former.and_then(|state| state.views.last().map(Arc::as_ref)),
         };
+        let Loaded {
+            catalogue,
+            base,
+            standing,
+        } = loaded;
         let promotions: Vec<Held<Promotion>> = self
             .promotions
             .values()
@@ -268,6 +289,7 @@ impl Folder {
         Ok(MarketState {
             market: Held::new(held.revision, market.clone()),
             goods: Arc::new(stored.clone()),
+            standing,
             catalogue,
             base,
             sets,
@@ -276,18 +298,22 @@ impl Folder {
         })
     }
 
-    /// Goods that an import has just built, or those in the store.
+    /// Goods that an import has just built, or those in the store as far as they can be read.
     fn load_goods(
         &self,
         market: &Market,
         stored: &GoodsV1,
         former: Option<&RankBase>,
-    ) -> Result<(Arc<Catalogue>, Arc<RankBase>), FoldError> {
-        if let Some(prepared) = self.engine.take_prepared(&market.id, stored) {
-            return Ok(prepared);
+    ) -> Result<Loaded, FoldError> {
+        if let Some((catalogue, base)) = self.engine.take_prepared(&market.id, stored) {
+            return Ok(Loaded {
+                catalogue,
+                base,
+                standing: Standing::Whole,
+            });
         }
-        let chunks = self.engine.chunk_store();
-        let catalogue = goods::load(&*chunks, market, stored).map_err(|why| FoldError::Goods {
+        let read = standing::newest_readable(&self.engine, market, stored);
+        let (catalogue, standing) = read.map_err(|why| FoldError::Goods {
             market: market.id.clone(),
             why: why.to_string(),
         })?;
@@ -296,7 +322,11 @@ impl Folder {
             Some(former) => RankBase::after(former, &catalogue),
             None => RankBase::build(&catalogue),
         };
-        Ok((catalogue, Arc::new(base)))
+        Ok(Loaded {
+            catalogue,
+            base: Arc::new(base),
+            standing,
+        })
     }
 
     /// Takes in one record as it stands now; `None` for one that was deleted.

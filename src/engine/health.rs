@@ -8,6 +8,7 @@ use crate::domain::id::MarketId;
 use crate::domain::limits::ACTIVE_PER_MARKET_MAX;
 use crate::domain::time::Timestamp;
 use crate::engine::error::EngineError;
+use crate::engine::standing::Standing;
 use crate::engine::start::Engine;
 use crate::promotion::state::{State, state};
 use crate::store::layout::FORMAT_VERSION;
@@ -62,6 +63,8 @@ pub struct Health {
     pub writes: Writes,
     /// Revision of each market's snapshot.
     pub markets: BTreeMap<MarketId, u64>,
+    /// Markets whose goods are damaged: they need their whole feed again.
+    pub damaged: BTreeMap<MarketId, Standing>,
 }
 
 /// One market at a glance.
@@ -79,6 +82,8 @@ pub struct MarketStatus {
     pub active: usize,
     /// Most that may be active at once.
     pub limit: usize,
+    /// Whether its goods are those that its record names.
+    pub goods: Standing,
     /// Revision of its settings and goods.
     pub revision: u64,
     /// Revision of its newest snapshot, and when that was published.
@@ -176,7 +181,14 @@ impl Engine {
         let now = self.now();
         let [config, trade] = [self.config(), self.trade()].map(|space| space.health().mode);
         let revision = snapshot.revision.0;
+        let damaged = snapshot
+            .markets
+            .iter()
+            .filter(|(_, state)| state.standing != Standing::Whole);
         Health {
+            damaged: damaged
+                .map(|(id, state)| (id.clone(), state.standing))
+                .collect(),
             ready: snapshot
                 .markets
                 .values()
@@ -214,6 +226,7 @@ impl Engine {
                 categories: market.catalogue.graph().len(),
                 active: active.by_ref().count(),
                 limit: ACTIVE_PER_MARKET_MAX,
+                goods: market.standing,
                 revision: market.market.revision.0,
                 snapshot: market.series.snapshot(now).map(|(revision, age)| {
                     let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);

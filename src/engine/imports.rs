@@ -175,7 +175,10 @@ impl Engine {
             .principal
             .may(Verb::Import, &Object::Market(&order.market))?;
         let snapshot = self.snapshot();
-        market_state(&snapshot, &order.market)?;
+        let state = market_state(&snapshot, &order.market)?;
+        if order.mode == Mode::Delta {
+            state.standing.is_newest(&order.market)?;
+        }
         let mapping = match &order.mapping {
             Some(name) => {
                 let held = snapshot.mappings.get(&(order.market.clone(), name.clone()));

@@ -4,11 +4,14 @@
 //! the middle, without harm: it only forgets what has run out, or notes what was.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::time::{DAY_MS, Timestamp};
 use crate::engine::error::EngineError;
 use crate::engine::goods;
+use crate::engine::snapshot::MarketState;
+use crate::engine::standing::Standing;
 use crate::engine::start::Engine;
 use crate::record::Stored;
 use crate::record::desk::AnswerV1;
@@ -149,6 +152,11 @@ impl Engine {
             );
         }
         let snapshot = self.snapshot();
+        let is_whole = |state: &Arc<MarketState>| state.standing == Standing::Whole;
+        if !snapshot.markets.values().all(is_whole) {
+            // What a lost manifest names is not known, and earlier goods are still needed.
+            return Ok(());
+        }
         let chunks = self.chunk_store();
         let sweep = move || -> Result<(), EngineError> {
             for state in snapshot.markets.values() {

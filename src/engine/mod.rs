@@ -12,7 +12,7 @@
 //! - [`start`]: the engine: what it is made of, how it starts and stops
 //! - [`clock`], [`entropy`], [`seal`]: time, chance, sealed tokens
 //! - [`commit`]: the one door for writes; [`fold`]: changes → the next [`snapshot`], through
-//!   [`view`] and [`goods`]
+//!   [`view`], [`goods`] and, where goods are lost, their [`standing`]
 //! - [`rank`]: a search panel asks for a page; [`idle`] says who would move it and does not,
 //!   [`pages`] counts it
 //! - [`promotions`], [`picks`]: what merchandisers decide, and what it holds
@@ -58,6 +58,7 @@ pub mod refusals;
 pub mod results;
 pub mod seal;
 pub mod snapshot;
+pub mod standing;
 pub mod start;
 pub mod upkeep;
 pub mod uses;

@@ -255,6 +255,7 @@ impl Engine {
         let mut snapshot = self.snapshot();
         if let Some(at) = request.at {
             let state = market_state(&snapshot, &request.market)?;
+            state.standing.serves(&request.market)?;
             let timed = self.view_of_instant(&snapshot, &state, at).await?;
             return Ok(Spot {
                 snapshot,
@@ -265,6 +266,7 @@ impl Engine {
         }
         for _ in 0..2 {
             let state = market_state(&snapshot, &request.market)?;
+            state.standing.serves(&request.market)?;
             if let Some(timed) = state.view_at(now).map(Arc::clone) {
                 return Ok(Spot {
                     snapshot,

@@ -13,13 +13,15 @@ use crate::engine::error::{EngineError, RowError};
 use crate::engine::goods;
 use crate::engine::imports::{Checked, ImportOrder, Mode, Progress, RenderImport};
 use crate::engine::markets::market_state;
+use crate::engine::snapshot::MarketState;
+use crate::engine::standing::Standing;
 use crate::engine::start::Engine;
 use crate::feed::{Format, Kind};
 use crate::ranking::base::RankBase;
 use crate::record::Stored;
 use crate::record::import::{ImportV1, RowErrorV1};
 use crate::record::key;
-use crate::record::market::{GoodsV1, MarketV1};
+use crate::record::market::MarketV1;
 use crate::store::chunk::ChunkHash;
 use crate::store::codec;
 use crate::store::commit::{Commit, Expected, Write};
@@ -349,7 +351,8 @@ impl Engine {
             let before = Arc::clone(&before);
             move || {
                 let next = Arc::new(imported.next);
-                let goods = goods::next(&*chunks, &before.goods, &next, &imported.changes)?;
+                let named = before.goods_to_build_on();
+                let goods = goods::next(&*chunks, &named, &next, &imported.changes)?;
                 let base = Arc::new(RankBase::after(&before.base, &next));
                 Ok::<_, goods::GoodsError>((next, goods, base))
             }
@@ -407,7 +410,7 @@ impl Engine {
             return Ok(Written::Replayed(answer, revision));
         }
         let before = market_state(&self.snapshot(), &result.market)?;
-        if kept.0.base != base_of(&before.goods) {
+        if kept.0.base != base_of(&before) {
             return Err(EngineError::WrongState {
                 state: "outdated",
                 allowed: vec!["refused"],
@@ -500,7 +503,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let mut form = form_of(result, self.now(), upload);
         if let Some(state) = self.snapshot().markets.get(&result.market) {
-            form.base = base_of(&state.goods);
+            form.base = base_of(state);
         }
         if ImportResult::ERRORS_MAX < all_errors.len() {
             let stored: Vec<RowErrorV1> = all_errors.iter().map(Into::into).collect();
@@ -567,12 +570,14 @@ fn form_of(result: &ImportResult, now: Timestamp, upload: Vec<[u8; 32]>) -> Impo
     }
 }
 
-/// Which goods these are: they change with every import that changes something.
-fn base_of(goods: &GoodsV1) -> (u64, u32) {
-    (
-        goods.generation,
-        u32::try_from(goods.deltas.len()).unwrap_or(u32::MAX),
-    )
+/// Which goods these are: they change with every import that changes something. Goods that stand
+/// in for lost ones are not those that their record names.
+fn base_of(state: &MarketState) -> (u64, u32) {
+    let n_deltas = match state.standing {
+        Standing::Whole => u32::try_from(state.goods.deltas.len()).unwrap_or(u32::MAX),
+        Standing::Older | Standing::Lost => u32::MAX,
+    };
+    (state.goods.generation, n_deltas)
 }
 
 fn order_of(result: &ImportResult) -> ImportOrder {

@@ -15,6 +15,7 @@ use crate::catalogue::row::RowSet;
 use crate::domain::id::{IdText, KeyId, MarketId, PromotionId};
 use crate::domain::time::{Date, Period, Timestamp};
 use crate::engine::seal::SealKey;
+use crate::engine::standing::{self, Standing};
 use crate::measurement::split::{Coin, SplitKey};
 use crate::promotion::slot::Slot;
 use crate::promotion::terms::Promotion;
@@ -92,6 +93,8 @@ pub struct MarketState {
     pub market: Held<Market>,
     /// Where its goods lie in the store.
     pub goods: Arc<GoodsV1>,
+    /// How the goods served stand to those that `goods` names.
+    pub standing: Standing,
     /// The goods.
     pub catalogue: Arc<Catalogue>,
     /// What ranking derives from the goods alone.
@@ -142,6 +145,15 @@ pub struct MeasuredSlot {
 }
 
 impl MarketState {
+    /// The goods that an import adds to: none where the named ones are lost, so that it is written
+    /// whole.
+    pub(in crate::engine) fn goods_to_build_on(&self) -> GoodsV1 {
+        match self.standing {
+            Standing::Whole => (*self.goods).clone(),
+            Standing::Older | Standing::Lost => standing::without(&self.goods),
+        }
+    }
+
     /// The view that holds at `now`, if it is built.
     pub fn view_at(&self, now: Timestamp) -> Option<&Arc<TimedView>> {
         self.views.iter().find(|timed| timed.period.contains(now))

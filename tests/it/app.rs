@@ -8,13 +8,14 @@ use axum::Router;
 use endcap::domain::time::Timestamp;
 use endcap::engine::clock::Clock;
 use endcap::engine::entropy::Entropy;
-use endcap::engine::start::{Engine, Settings as EngineSettings};
+use endcap::engine::start::{Engine, Settings as EngineSettings, StartError};
 use endcap::http::Settings;
 use endcap::http::accept::serve;
 use endcap::http::shell::{Parts, Shell};
 use endcap::http::stop::Stop;
 use endcap::store::StoreId;
 use endcap::store::memory::Memory;
+use endcap::store::opened::Opened;
 use endcap::telemetry::metrics::Metrics;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -54,23 +55,22 @@ impl App {
 
     /// The same with other settings of the shell.
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let now = Timestamp::parse(NOON).unwrap();
-        let stores = Memory::new(StoreId([7; 16])).open().unwrap();
-        let metrics = Arc::new(Metrics::default());
-        let (clock, entropy) = (Clock::standing_at(now), Entropy::seeded(7));
-        let own = EngineSettings::default();
-        let engine = Engine::start(own, clock, entropy, stores, metrics).await;
-        let engine = engine.unwrap();
-        let first = engine.make_first_key().await.unwrap().unwrap();
-        let (stop, mut settings) = (Stop::new(), Settings::of_cores(2));
+        let mut settings = Settings::of_cores(2);
         change(&mut settings);
-        let routes = endcap::api::routes(engine.clone(), stop.clone(), &settings);
-        let mut app = Self {
-            address: served(&engine, routes, settings, &stop).await,
-            stop,
-            engine,
-            operator: first.expose().to_owned(),
-        };
+        let stores = Memory::new(StoreId([7; 16])).open().unwrap();
+        Self::first_of(stores, settings).await
+    }
+
+    /// The same over stores that hold nothing yet.
+    pub(crate) async fn begun(stores: Opened) -> Self {
+        Self::first_of(stores, Settings::of_cores(2)).await
+    }
+
+    async fn first_of(stores: Opened, settings: Settings) -> Self {
+        let begun = Self::start(stores, String::new(), settings).await;
+        let mut app = begun.unwrap();
+        let first = app.engine.make_first_key().await.unwrap().unwrap();
+        first.expose().clone_into(&mut app.operator);
         let own = json!({ "name": "own", "roles": ["operator"], "markets": "*" });
         let own = app.post("/v1/keys", &own).await;
         own.is(201);
@@ -79,6 +79,38 @@ impl App {
             .unwrap()
             .clone_into(&mut app.operator);
         app
+    }
+
+    /// A server over stores that know this operator's key.
+    pub(crate) async fn over(stores: Opened, operator: String) -> Result<Self, StartError> {
+        Self::start(stores, operator, Settings::of_cores(2)).await
+    }
+
+    async fn start(
+        stores: Opened,
+        operator: String,
+        settings: Settings,
+    ) -> Result<Self, StartError> {
+        let now = Timestamp::parse(NOON).unwrap();
+        let metrics = Arc::new(Metrics::default());
+        // Commits of a later life need names of their own.
+        let seed = 7 + stores.config.revision().0;
+        let (clock, entropy) = (Clock::standing_at(now), Entropy::seeded(seed));
+        let own = EngineSettings::default();
+        let engine = Engine::start(own, clock, entropy, stores, metrics).await?;
+        let stop = Stop::new();
+        let routes = endcap::api::routes(engine.clone(), stop.clone(), &settings);
+        Ok(Self {
+            address: served(&engine, routes, settings, &stop).await,
+            stop,
+            engine,
+            operator,
+        })
+    }
+
+    /// The operator's key.
+    pub(crate) fn operator(&self) -> &str {
+        &self.operator
     }
 
     /// The same process as those see it who watch, on a socket of its own.

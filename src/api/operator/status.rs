@@ -52,6 +52,9 @@ pub struct MarketStatusBody {
     active: usize,
     /// Most that may be active at once.
     limit: usize,
+    /// `whole`; `older` while earlier goods stand in for damaged ones, `lost` without any: then its
+    /// whole feed has to be imported again.
+    goods: &'static str,
     /// Revision of its settings and goods.
     revision: u64,
     /// Revision that its newest snapshot came with; later ones changed nothing in it.
@@ -315,6 +318,7 @@ impl MarketStatusBody {
             categories: status.categories,
             active: status.active,
             limit: status.limit,
+            goods: status.goods.as_str(),
             revision: status.revision,
             snapshot: status.snapshot.map(|(revision, _)| revision),
             published_at: status.snapshot.map(|(_, at)| at.to_string()),

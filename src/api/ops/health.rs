@@ -36,6 +36,10 @@ pub struct ReadyBody {
     writes: &'static str,
     /// Revision of each market's snapshot.
     markets: BTreeMap<String, u64>,
+    /// Markets with damaged goods: `older` ranks earlier ones, `lost` has none and refuses ranks;
+    /// either is whole again once its whole feed is imported. Absent while there are none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    damaged: BTreeMap<String, &'static str>,
 }
 
 /// It lives.
@@ -112,11 +116,15 @@ async fn ready(
             .with("writes", health.writes.as_str()));
     }
     let markets = health.markets.into_iter();
+    let damaged = health.damaged.into_iter();
     Ok(never_cached(answer::ok(&ReadyBody {
         ready: true,
         writes: health.writes.as_str(),
         markets: markets
             .map(|(id, revision)| (id.to_string(), revision))
+            .collect(),
+        damaged: damaged
+            .map(|(id, standing)| (id.to_string(), standing.as_str()))
             .collect(),
     })))
 }

@@ -65,6 +65,9 @@ impl From<EngineError> for Problem {
             EngineError::SnapshotBehind => of(Code::SnapshotBehind),
             EngineError::StorageFull => of(Code::StorageFull),
             EngineError::StoreUnavailable => of(Code::StoreUnavailable),
+            EngineError::GoodsDamaged { market } => {
+                of(Code::StoreUnavailable).with("market", market.as_str())
+            }
             EngineError::NotReady => of(Code::NotReady),
             EngineError::Internal(cause) => Self::internal(cause),
         }
@@ -175,6 +178,9 @@ mod tests {
             "wrong-state",
             &json!({ "state": "ended", "allowed": ["active"] }),
         );
+        let damaged = EngineError::GoodsDamaged { market: se() };
+        let market = json!({ "market": "se" });
+        check(damaged, 503, "store-unavailable", &market);
         let used = EngineError::InUse {
             by: "orders".to_owned(),
         };

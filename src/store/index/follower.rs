@@ -15,7 +15,7 @@ use crate::store::journal::frame::SharedRecord;
 use crate::store::key::Key;
 use crate::store::seam::{BackupPoint, Backups};
 use crate::store::shared::{IndexSlot, Shared};
-use crate::store::{Mode, Revision};
+use crate::store::{Identity, Mode, Revision};
 
 /// Most commits of a batch.
 const BATCH_COMMITS_MAX: usize = 1_000;
@@ -27,6 +27,9 @@ const BATCH_BYTES: usize = 8 << 20;
 #[derive(Debug)]
 pub struct Follower {
     pub(in crate::store::index) spaces: Vec<Arc<Shared>>,
+    /// The event log: it has no keys, but its newest revision is noted, so that a start notices
+    /// when its end is missing.
+    log: Option<EventsLog>,
     pub(in crate::store::index) slot: IndexSlot,
     pub(in crate::store::index) home: Arc<dyn IndexHome>,
     backups: Arc<dyn Backups>,
@@ -39,6 +42,13 @@ pub struct Follower {
     /// Whether its cold trees were checked, or made by this process.
     is_checked: bool,
     pub(in crate::store::index) positions: Vec<Position>,
+}
+
+/// The event log and the revision that the index notes.
+#[derive(Debug)]
+struct EventsLog {
+    shared: Arc<Shared>,
+    noted: Revision,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +80,7 @@ impl Follower {
     ) -> Self {
         Self {
             spaces,
+            log: None,
             slot,
             home,
             backups,
@@ -82,6 +93,16 @@ impl Follower {
         }
     }
 
+    /// Has the newest revision of the event log noted as well.
+    #[must_use]
+    pub fn noting(mut self, events: Arc<Shared>) -> Self {
+        self.log = Some(EventsLog {
+            shared: events,
+            noted: Revision::ZERO,
+        });
+        self
+    }
+
     /// Goes on with an index whose hot trees start has just walked.
     ///
     /// # Errors
@@ -90,6 +111,12 @@ impl Follower {
         let mut positions = Vec::new();
         for shared in &self.spaces {
             positions.push(position_of(index.as_ref(), shared)?);
+        }
+        if let Some(log) = &mut self.log {
+            match noted(index.as_ref(), log.shared.identity()) {
+                Some(revision) => log.noted = revision,
+                None => log.begin(index.as_ref())?,
+            }
         }
         self.positions = positions;
         self.index = Some(index);
@@ -215,6 +242,9 @@ impl Follower {
             shared.set_applied(Some((position.hot, position.cold)));
             complete &= shared.revision() <= last;
         }
+        if let Some(log) = &mut self.log {
+            log.note(index)?;
+        }
         Ok(complete)
     }
 
@@ -235,6 +265,9 @@ impl Follower {
                 hot: folded.revision(),
                 cold,
             });
+        }
+        if let Some(log) = &mut self.log {
+            log.begin(index.as_ref())?;
         }
         self.positions = positions;
         self.index = Some(index);
@@ -319,6 +352,38 @@ impl Follower {
                 return;
             }
         }
+    }
+}
+
+/// The newest revision of a log without keys that the index knows of; `None` if it knows none.
+pub fn noted(index: &dyn Index, identity: Identity) -> Option<Revision> {
+    let said = index.applied(Tree::Hot(identity.space)).ok().flatten()?;
+    (said.identity == identity).then_some(said.revision)
+}
+
+impl EventsLog {
+    /// Notes what is durable by now.
+    fn note(&mut self, index: &dyn Index) -> Result<(), IndexError> {
+        let last = self.shared.revision();
+        if self.noted < last {
+            let tree = Tree::Hot(self.shared.identity().space);
+            index.apply(tree, &Batch::new(), last)?;
+            self.noted = last;
+        }
+        Ok(())
+    }
+
+    /// The first note of an index.
+    fn begin(&mut self, index: &dyn Index) -> Result<(), IndexError> {
+        let (identity, last) = (self.shared.identity(), self.shared.revision());
+        let tree = Tree::Hot(identity.space);
+        index.load(
+            tree,
+            &mut std::iter::empty(),
+            Applied::empty(identity, last),
+        )?;
+        self.noted = last;
+        Ok(())
     }
 }
 

@@ -105,7 +105,7 @@ pub enum Survival {
 #[derive(Clone)]
 pub struct SimDisk(Arc<Mutex<State>>);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     inodes: Vec<Inode>,
     /// Names as the running process sees them.
@@ -115,7 +115,10 @@ struct State {
     pending_names: Vec<NameChange>,
     locked: BTreeSet<PathBuf>,
     total_bytes: u64,
-    calls: u64,
+    /// Every call so far, in order.
+    calls: Vec<Call>,
+    /// Counts faults that struck.
+    strikes: u64,
     /// Counts power cuts: handles of an earlier life are dead.
     life: u64,
     is_off: bool,
@@ -128,19 +131,21 @@ enum Node {
     Dir,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Inode {
     durable: Vec<u8>,
     view: Vec<u8>,
     pending: Vec<Pending>,
 }
 
+#[derive(Clone)]
 enum Pending {
     Write { at: usize, bytes: Vec<u8> },
     Cut { bytes: usize },
 }
 
 /// One creation, removal or rename: names that vanish and names that appear, together.
+#[derive(Clone)]
 struct NameChange {
     /// Directories that have yet to be synced.
     unsynced: Vec<PathBuf>,
@@ -174,7 +179,26 @@ impl SimDisk {
 
     /// Calls made so far.
     pub fn calls(&self) -> u64 {
-        self.state().calls
+        self.state().calls.len() as u64
+    }
+
+    /// Numbers of the calls made so far that a fault of this kind would have struck.
+    pub fn calls_heeding(&self, kind: FaultKind) -> Vec<u64> {
+        let state = self.state();
+        let numbered = (1..).zip(&state.calls);
+        let heeding = numbered.filter(|(_, call)| call.heeds(kind));
+        heeding.map(|(n, _)| n).collect()
+    }
+
+    /// Faults that struck so far.
+    pub fn strikes(&self) -> u64 {
+        self.state().strikes
+    }
+
+    /// Another disk with the same content, names and pending writes; it goes its own way.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.state().clone())))
     }
 
     /// Lets a call to come fail; `None` heals the disk.
@@ -263,6 +287,18 @@ impl SimDisk {
     }
 }
 
+impl Call {
+    /// Whether a fault of this kind changes what the call does.
+    fn heeds(self, kind: FaultKind) -> bool {
+        match kind {
+            FaultKind::Io | FaultKind::PowerOff => true,
+            FaultKind::NoSpace => matches!(self, Self::Append | Self::NeedsRoom),
+            FaultKind::ShortWrite => self == Self::Append,
+            FaultKind::LostSync => self == Self::Sync,
+        }
+    }
+}
+
 impl NameChange {
     fn settle(self, names: &mut BTreeMap<PathBuf, Node>) {
         if let Some(gone) = self.gone {
@@ -330,13 +366,18 @@ impl Pending {
 impl State {
     /// Counts a call and says how it fails, if it does.
     fn call(&mut self, call: Call) -> io::Result<Option<FaultKind>> {
-        self.calls += 1;
+        self.calls.push(call);
         if self.is_off {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let fault = self.fault.filter(|fault| fault.at_call == self.calls);
-        match (fault.map(|fault| fault.kind), call) {
-            (Some(FaultKind::PowerOff), _) => {
+        let n = self.calls.len() as u64;
+        let strikes = |fault: &Fault| fault.at_call == n && call.heeds(fault.kind);
+        let Some(fault) = self.fault.filter(strikes) else {
+            return Ok(None);
+        };
+        self.strikes += 1;
+        match fault.kind {
+            FaultKind::PowerOff => {
                 self.is_off = true;
                 // The write under way may still reach the disk in part.
                 match call {
@@ -344,13 +385,9 @@ impl State {
                     _ => Err(io::ErrorKind::BrokenPipe.into()),
                 }
             }
-            (Some(FaultKind::Io), _) => Err(io::Error::from_raw_os_error(5)),
-            (Some(FaultKind::NoSpace), Call::Append | Call::NeedsRoom) => {
-                Err(io::ErrorKind::StorageFull.into())
-            }
-            (Some(FaultKind::ShortWrite), Call::Append) => Ok(Some(FaultKind::ShortWrite)),
-            (Some(FaultKind::LostSync), Call::Sync) => Ok(Some(FaultKind::LostSync)),
-            _ => Ok(None),
+            FaultKind::Io => Err(io::Error::from_raw_os_error(5)),
+            FaultKind::NoSpace => Err(io::ErrorKind::StorageFull.into()),
+            FaultKind::ShortWrite | FaultKind::LostSync => Ok(Some(fault.kind)),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::store::backup::BackupError;
 use crate::store::codec::Value;
 use crate::store::folded::Folded;
 use crate::store::ids::RecentIds;
+use crate::store::index::follower::noted;
 use crate::store::index::{Index, IndexError, Tree, walk};
 use crate::store::journal::file::first_of;
 use crate::store::journal::{Journal, recover};
@@ -104,19 +105,26 @@ pub fn recover(
     .of(identity))
 }
 
-/// Opens the log of a space without keys.
+/// Opens the log of a space without keys. Where the index knows of revisions that the journal lacks,
+/// what looks like a torn write is no such thing.
 ///
 /// # Errors
 /// [`StartError::Disk`].
 pub fn recover_log(
     opening: &Opening<'_>,
     scanned: Scanned,
+    index: Option<&dyn Index>,
     report: &mut Report,
 ) -> Result<Recovered, StartError> {
     let identity = scanned.identity;
+    let noted = index.and_then(|index| noted(index, identity));
     let begin = scanned.scan.first().map_or(identity.era, |first| first.0);
     let reach = scanned.scan.reach(Revision(begin - 1));
-    let highest = scanned.scan.highest.max(reach);
+    let highest = scanned
+        .scan
+        .highest
+        .max(reach)
+        .max(noted.unwrap_or_default());
     let mut space = Space {
         opening,
         folded: Folded::empty(identity, reach),
@@ -127,6 +135,8 @@ pub fn recover_log(
     };
     let (log, mode) = if reach < highest || space.is_damaged(reach) {
         space.serve_older(highest)
+    } else if identity.era < begin {
+        space.serve_end(begin)
     } else {
         space.resume(reach)
     };
@@ -314,6 +324,18 @@ impl Space<'_, '_> {
             Box::new(Journal::frozen(place, &self.scanned.scan, at)),
             Mode::Older,
         )
+    }
+
+    /// Serves a log whose first files are gone: nothing takes them away but damage.
+    fn serve_end(&mut self, begin: u64) -> OpenLog {
+        let identity = self.scanned.identity;
+        let text = format!("{} begins at {begin}, not {}", self.name(), identity.era);
+        self.report.add(Class::Older, "older", text);
+        let first = Revision(identity.era);
+        self.report.missing.push((identity.space, first));
+        let place = self.opening.place(identity);
+        let journal = Journal::frozen(place, &self.scanned.scan, self.folded.revision());
+        (Box::new(journal), Mode::Older)
     }
 
     /// The state is complete, the journal is not: writes a backup, begins a new file, and puts

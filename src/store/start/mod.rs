@@ -321,7 +321,7 @@ pub fn raise(settings: &Settings, parts: &Parts) -> Result<Raised, StartError> {
     };
     let config = keyed(config, &mut report)?;
     let trade = keyed(trade, &mut report)?;
-    let events = base::recover_log(&opening, events, &mut report)?;
+    let events = base::recover_log(&opening, events, index.as_deref(), &mut report)?;
     let raised = assemble(&opening, [config, trade, events], index, report);
     place_ballast(settings, disk, &gauge);
     Ok(Raised {
@@ -354,7 +354,8 @@ fn assemble(
         opening.parts.backups.clone(),
         opening.generation.index(),
         opening.generation.quarantine(),
-    );
+    )
+    .noting(writers[2].shared().clone());
     let adopted = index
         .filter(|_| index_is_sound)
         .is_some_and(|index| follower.adopt(index).is_ok());
