@@ -9,6 +9,9 @@
 //! - *older*: an earlier whole state is served read-only, or a market's goods are earlier ones
 //! - *refused*: the start names the file, the offset and the remedy
 //!
+//! Where the end of a journal and the index are gone together, nothing tells that loss from a kill in
+//! the middle of a write: then it is an earlier whole state, and what was cut is reported.
+//!
 //! A difference that nobody was told of fails, and so does a panic or a minute without an end.
 //!
 //! `ENDCAP_SEED=n` draws other places, `ENDCAP_DAMAGES=n` so many in each cell (2).
@@ -97,6 +100,9 @@ const HARMS: [Harm; 9] = [
 enum Ended {
     Same,
     Repaired,
+    /// Taken for a kill that nothing contradicts: an earlier whole state, and the report says what
+    /// was cut. Only where the journal's end and the index are gone together.
+    Earlier,
     Older,
     Refused,
 }
@@ -178,7 +184,7 @@ fn damage(data: &Path, file: File, harm: Harm, dice: &mut Dice) -> String {
 }
 
 /// Starts a damaged copy and says how it ended; what is wrong with that is an error.
-fn start_damaged(golden: &Golden, data: &Path) -> Result<Ended, String> {
+fn start_damaged(golden: &Golden, file: File, data: &Path) -> Result<Ended, String> {
     let stores = match start::open(&store_settings(data), &parts(data)) {
         Ok(stores) => stores,
         Err(error @ StartError::Damaged { .. }) => {
@@ -201,14 +207,14 @@ fn start_damaged(golden: &Golden, data: &Path) -> Result<Ended, String> {
         let held = Held::of(&app).await;
         let ready = app.get("/health/ready").await;
         ready.is(200);
-        let said = judge(golden, &held, &app, &report, &ready.json);
+        let said = judge((golden, file), &held, &app, &report, &ready.json);
         app.engine.stop();
         said
     })
 }
 
 fn judge(
-    golden: &Golden,
+    (golden, file): (&Golden, File),
     held: &Held,
     app: &App,
     report: &start::Report,
@@ -220,9 +226,9 @@ fn judge(
         stores.trade.health().mode,
         stores.events.health().mode,
     ];
+    let is_earlier = held.records.iter().zip(&golden.held.records).all(is_past);
     if report.class == Class::Older || ready.get("damaged").is_some() {
         let is_marked = modes.contains(&Mode::Older) || ready.get("damaged").is_some();
-        let is_earlier = held.records.iter().zip(&golden.held.records).all(is_past);
         let n_events = held.events.len().max(1);
         let mut parts = golden.held.events.windows(n_events);
         let is_part = held.events.is_empty() || parts.any(|part| part == held.events);
@@ -233,6 +239,11 @@ fn judge(
         };
     }
     if *held != golden.held {
+        // Nothing is left that knows of the newest commits, so their loss looks like a torn write.
+        let knows_no_more = file == File::JournalAndIndex && report.class == Class::Repaired;
+        if knows_no_more && is_earlier {
+            return Ok(Ended::Earlier);
+        }
         return Err(format!("silently other: {report:?}"));
     }
     if modes != [Mode::Ok; 3] {
@@ -262,7 +273,7 @@ fn cell(golden: &Arc<Golden>, (file, harm, seed): (File, Harm, u64)) -> Result<E
     let (answer, ended) = mpsc::channel();
     let golden = Arc::clone(golden);
     std::thread::spawn(move || {
-        let said = catch_unwind(AssertUnwindSafe(|| start_damaged(&golden, &data)));
+        let said = catch_unwind(AssertUnwindSafe(|| start_damaged(&golden, file, &data)));
         drop(answer.send(said.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().cloned();
             Err(format!("panicked: {}", text.unwrap_or_default()))

@@ -579,12 +579,11 @@ fn whichever_call_fails_nothing_acknowledged_is_lost() {
         faults.len(),
         failures.join("\n\n")
     );
+    if std::env::var("ENDCAP_NTH").is_ok() {
+        return;
+    }
     let bites = [met.unknown, met.full, met.read_only, met.refused_starts];
-    assert!(bites.iter().all(|n| 0 < *n), "{met:?}");
-    assert!(
-        1_000 < met.runs || std::env::var("ENDCAP_NTH").is_ok(),
-        "{met:?}"
-    );
+    assert!(bites.iter().all(|n| 0 < *n) && 1_000 < met.runs, "{met:?}");
 }
 
 impl Met {
