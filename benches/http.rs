@@ -4,7 +4,7 @@
 //! The server is this same program, started again as a child with a market of 100,000 variants
 //! (`ENDCAP_BENCH_VARIANTS`); its user and system time is read from `/proc` before and after each
 //! round, so the client's share does not count. Rounds alternate between the endpoints, and the
-//! median of the rounds is printed.
+//! median of the rounds is printed. A word behind `--` picks the endpoints whose names hold it.
 
 #![expect(clippy::unwrap_used, reason = "a bench ends at the first surprise")]
 #![expect(clippy::print_stdout, reason = "a bench prints figures")]
@@ -341,7 +341,12 @@ fn measure() {
     let mut words = line.split_whitespace().map(str::to_owned);
     let address = words.next().expect("the server says where it listens");
     let keys: Vec<String> = words.collect();
-    let endpoints = endpoints();
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let is_wanted = |name: &str| wanted.as_ref().is_none_or(|word| name.contains(&**word));
+    let endpoints: Vec<_> = endpoints()
+        .into_iter()
+        .filter(|(name, _)| is_wanted(name))
+        .collect();
     let mut rounds = vec![Vec::new(); endpoints.len()];
     for number in 0..=N_ROUNDS {
         for ((_, make), rounds) in endpoints.iter().zip(&mut rounds) {

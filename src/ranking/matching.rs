@@ -61,6 +61,18 @@ impl Matching {
     }
 }
 
+/// Every unit that a filter lets through, ascending.
+pub(super) fn all_units(filter: &Filter<'_>) -> Vec<u32> {
+    let mut walk = Walk::new(filter, By::Unit);
+    let (mut words, mut units) = ([0; BLOCK_WORDS], Vec::new());
+    for block in 0..n_blocks(filter.base().n()) {
+        if walk.block(block, &mut words) {
+            gather(block, &words, &mut units);
+        }
+    }
+    units
+}
+
 fn gather(block: usize, words: &Block, units: &mut Vec<u32>) {
     for (first, word) in (first_of(block)..).step_by(64).zip(words) {
         units.extend(bits_of(*word).map(|bit| first + bit));

@@ -27,10 +27,21 @@ pub(super) struct Source<'f, 'a> {
     pub(super) mask: SlotMask,
 }
 
+/// The words that a walk may touch are used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spent;
+
+/// Words that cost as much as passing over a block, looking at a rank, and serving one.
+const WORDS_PER_BLOCK: u64 = 4;
+const WORDS_PER_RANK: u64 = 8;
+const WORDS_PER_KEY: u64 = 64;
+
 /// Ranks in order of their keys.
 pub(super) struct Merge<'f, 'a> {
     source: Source<'f, 'a>,
     has_residue: bool,
+    /// Words that may still be touched.
+    words_left: u64,
     /// The key behind which the streams begin.
     last: Option<Key>,
     /// Streams and their next keys, by effect. Most pages end before all of them are asked.
@@ -61,11 +72,12 @@ struct Stream<'f, 'a> {
 }
 
 impl<'f, 'a> Merge<'f, 'a> {
-    /// Streams behind `last`, or from the beginning.
-    pub(super) fn new(source: Source<'f, 'a>, last: Option<Key>) -> Self {
+    /// Streams behind `last`, or from the beginning, that may touch so many words.
+    pub(super) fn new(source: Source<'f, 'a>, last: Option<Key>, words_max: u64) -> Self {
         Self {
             source,
             has_residue: source.filter.has_residue(),
+            words_left: words_max,
             last,
             streams: [const { None }; 5],
             heads: [Head::Unknown; 5],
@@ -73,12 +85,15 @@ impl<'f, 'a> Merge<'f, 'a> {
     }
 
     /// The next key; `None` when the result is exhausted.
-    pub(super) fn next(&mut self) -> Option<Key> {
+    ///
+    /// # Errors
+    /// [`Spent`]: all keys up to the last one were told, and more cost too much this way.
+    pub(super) fn next(&mut self) -> Result<Option<Key>, Spent> {
         let middle = [Effect::MEDIUM, Effect::LOW, Effect::NONE];
         for zone in [&[Effect::HIGH][..], &middle, &[Effect::DEMOTED]] {
             let mut best: Option<(Key, Effect)> = None;
             for effect in zone {
-                if let Some(key) = self.head(*effect)
+                if let Some(key) = self.head(*effect)?
                     && best.is_none_or(|(least, _)| key < least)
                 {
                     best = Some((key, *effect));
@@ -86,25 +101,26 @@ impl<'f, 'a> Merge<'f, 'a> {
             }
             if let Some((key, effect)) = best {
                 self.heads[usize::from(effect.0)] = Head::Unknown;
-                return Some(key);
+                self.words_left = self.words_left.saturating_sub(WORDS_PER_KEY);
+                return Ok(Some(key));
             }
         }
-        None
+        Ok(None)
     }
 
     /// The next key of a stream.
-    fn head(&mut self, effect: Effect) -> Option<Key> {
+    fn head(&mut self, effect: Effect) -> Result<Option<Key>, Spent> {
         let place = usize::from(effect.0);
         if let Head::Unknown = self.heads[place] {
             let stream = &mut self.streams[place];
             let stream = stream
                 .get_or_insert_with(|| Box::new(Stream::new(&self.source, effect, self.last)));
-            let next = stream.next(&self.source, self.has_residue);
+            let next = stream.next(&self.source, self.has_residue, &mut self.words_left)?;
             self.heads[place] = next.map_or(Head::End, Head::Key);
         }
         match self.heads[place] {
-            Head::Key(key) => Some(key),
-            Head::Unknown | Head::End => None,
+            Head::Key(key) => Ok(Some(key)),
+            Head::Unknown | Head::End => Ok(None),
         }
     }
 
@@ -162,7 +178,12 @@ impl<'f, 'a> Stream<'f, 'a> {
     }
 
     /// The next rank of this stream's own level, as a key.
-    fn next(&mut self, source: &Source<'_, '_>, has_residue: bool) -> Option<Key> {
+    fn next(
+        &mut self,
+        source: &Source<'_, '_>,
+        has_residue: bool,
+        words_left: &mut u64,
+    ) -> Result<Option<Key>, Spent> {
         let layout = &source.view.base.layout;
         loop {
             while self.word < WORDS {
@@ -178,14 +199,21 @@ impl<'f, 'a> Stream<'f, 'a> {
                 if source.view.effect_at(rank, source.mask) == self.effect
                     && (!has_residue || source.filter.residue(layout.unit_of(rank)))
                 {
-                    return Some(Key::of(rank, self.effect, &layout.block_start));
+                    return Ok(Some(Key::of(rank, self.effect, &layout.block_start)));
                 }
+                *words_left = words_left.saturating_sub(WORDS_PER_RANK);
             }
+            let passed_from = self.block;
             while self.block < source.view.block_any.len() && self.is_dull(source) {
                 self.block += 1;
             }
             if source.view.block_any.len() <= self.block {
-                return None;
+                return Ok(None);
+            }
+            let passed = (self.block - passed_from) as u64 * WORDS_PER_BLOCK;
+            *words_left = words_left.saturating_sub(passed + self.words_of_fill(source));
+            if *words_left == 0 {
+                return Err(Spent);
             }
             self.word = if self.fill(source) { 0 } else { WORDS };
             self.block += 1;
@@ -200,6 +228,13 @@ impl<'f, 'a> Stream<'f, 'a> {
         );
         let untouched = self.effect != Effect::NONE && (any & self.slots).is_empty();
         untouched || !(all & self.over).is_empty()
+    }
+
+    /// How many words filling the current block touches, at most.
+    fn words_of_fill(&self, source: &Source<'_, '_>) -> u64 {
+        let slots = (self.slots | self.over) & source.view.levels.broad;
+        let n_sets = 4 + (slots & source.view.block_any[self.block]).len();
+        u64::from(n_sets * WORDS)
     }
 
     /// Words of the current block: the filter's, of these the level's, less what stronger broad

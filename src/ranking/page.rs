@@ -10,7 +10,7 @@ use crate::ranking::facet::{self, Facet};
 use crate::ranking::matching::Matching;
 use crate::ranking::order::{Effect, Rank};
 use crate::ranking::query::Query;
-use crate::ranking::serve::{Pile, serve};
+use crate::ranking::serve::{Pile, serve, words_worth};
 
 /// One place on a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,14 +46,16 @@ pub struct Page {
 ///
 /// `mask` holds the applicable slots: allowed by their category, and not withheld.
 pub fn page(view: &MarketView, query: &Query, mask: SlotMask) -> Page {
-    page_and_work(view, query, mask).0
+    page_and_work(view, query, mask, None).0
 }
 
-/// The same, and how many variants were looked at one by one.
+/// The same, and how many variants were looked at one by one; `words_max` bounds the lazy plan in
+/// place of what it is worth.
 pub(in crate::ranking) fn page_and_work(
     view: &MarketView,
     query: &Query,
     mask: SlotMask,
+    words_max: Option<u64>,
 ) -> (Page, u32) {
     let mut page = empty(query);
     if query.category == Some(None) {
@@ -70,7 +72,8 @@ pub(in crate::ranking) fn page_and_work(
     }
     let shown = (query.limit).min(page.total - page.offset) as usize;
     let mut pile = Pile::new(query, &primary, shown);
-    let n_looked_at = serve(&ask, &matching, &mut pile);
+    let words_max = words_max.unwrap_or_else(|| words_worth(&ask, &matching));
+    let n_looked_at = serve(&ask, &matching, &mut pile, words_max);
     let last = pile.last;
     page.items.reserve(pile.units.len());
     for (unit, effect) in pile.units {

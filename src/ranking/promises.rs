@@ -12,7 +12,7 @@ use crate::catalogue::row::{Row, RowSet};
 use crate::domain::boost::BoostLevel::{self, Demoted, High, Low, Medium};
 use crate::promotion::slot::SlotMask;
 use crate::ranking::explain::explain;
-use crate::ranking::page::page;
+use crate::ranking::page::{Page, page, page_and_work};
 use crate::ranking::query::{GroupBy, Query};
 use crate::ranking::twin::{
     Draw, Scene, market, product, query, random_mask, random_query, random_scene, seeded, variant,
@@ -348,9 +348,24 @@ fn worst_cases_agree_with_the_definition() {
                         ..query()
                     };
                     let expected = scene.expected(&asked, mask);
-                    scene.check_page(&asked, mask, &expected);
+                    let whole = scene.check_page(&asked, mask, &expected);
+                    given_up_anywhere_goes_on_eagerly(&scene, &asked, mask, &whole);
                 }
             }
+        }
+    }
+}
+
+/// Wherever the lazy plan is given up, the eager one ends the same page.
+fn given_up_anywhere_goes_on_eagerly(scene: &Scene, asked: &Query, mask: SlotMask, whole: &Page) {
+    let lazy = page_and_work(&scene.view, asked, mask, Some(u64::MAX));
+    assert_eq!(lazy.0.items, whole.items);
+    for words_max in [0, 300, 2_000, 5_000, 20_000, 100_000] {
+        let (given_up, n_looked_at) = page_and_work(&scene.view, asked, mask, Some(words_max));
+        assert_eq!(given_up.items, whole.items, "{words_max} words");
+        assert_eq!(given_up.next, whole.next);
+        if words_max == 0 {
+            assert_eq!(n_looked_at, scene.view.base.n_ranks(), "given up at once");
         }
     }
 }

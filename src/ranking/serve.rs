@@ -7,7 +7,7 @@ use crate::ranking::ask::Ask;
 use crate::ranking::cursor::Place;
 use crate::ranking::eager::{Groups, Least};
 use crate::ranking::filter::Filter;
-use crate::ranking::matching::Matching;
+use crate::ranking::matching::{self, Matching};
 use crate::ranking::merge::{Merge, Source};
 use crate::ranking::order::{Effect, Key};
 use crate::ranking::query::Query;
@@ -82,14 +82,45 @@ impl Pile {
     }
 }
 
+/// Words that cost as much as gathering one unit and giving it its place.
+const WORDS_PER_UNIT: u64 = 16;
+
+/// Results of more units are never gathered.
+const GATHERED_MAX: u64 = 1 << 16;
+
+/// Words that the lazy plan may touch before the eager one would have cost less.
+pub(super) fn words_worth(ask: &Ask<'_>, matching: &Matching) -> u64 {
+    let n = ask.view.base.n() as u64;
+    let n_places = ask.stretches.map_or(n, |own| u64::from(own.len()));
+    let n_units = u64::from(matching.total) * n / n_places.max(1);
+    if GATHERED_MAX < n_units {
+        u64::MAX
+    } else {
+        n_units * WORDS_PER_UNIT
+    }
+}
+
 /// Fills the page behind the panel's own hits; how many variants were looked at one by one.
-pub(super) fn serve(ask: &Ask<'_>, matching: &Matching, pile: &mut Pile) -> u32 {
+///
+/// Where the lazy plan finds out that it touches more than `words_max`, because hardly anything
+/// that matches is of the levels that come first, the eager plan goes on behind the last place.
+pub(super) fn serve(ask: &Ask<'_>, matching: &Matching, pile: &mut Pile, words_max: u64) -> u32 {
     if pile.is_full() {
         return 0;
     }
     match &matching.units {
         Some(units) => serve_eagerly(ask, units, pile, pile.from()),
-        None if ask.is_plain() => serve_lazily(ask, &ask.filter, pile, pile.from()),
+        None if ask.is_plain() => {
+            let from = pile.from().map(|from| from.key);
+            match serve_lazily(ask, &ask.filter, pile, from, words_max) {
+                Ok(n_looked_at) => n_looked_at,
+                Err((last, n_looked_at)) => {
+                    let units = matching::all_units(&ask.filter);
+                    serve_keys(ask, &units, pile, last);
+                    n_looked_at + u32::try_from(units.len()).unwrap_or(u32::MAX)
+                }
+            }
+        }
         None => serve_runs(ask, &ask.filter, pile),
     }
 }
@@ -192,24 +223,35 @@ pub(super) fn serve_firsts(
 }
 
 /// Merges streams of ranks, all of one run of sort values if there are any.
+///
+/// # Errors
+/// The last key that was served, or `from`, when `words_max` words were touched; all with how many
+/// variants were looked at one by one.
 pub(super) fn serve_lazily(
     ask: &Ask<'_>,
     filter: &Filter<'_>,
     pile: &mut Pile,
-    from: Option<Place>,
-) -> u32 {
+    from: Option<Key>,
+    words_max: u64,
+) -> Result<u32, (Option<Key>, u32)> {
     let source = Source {
         view: ask.view,
         filter,
         mask: ask.mask,
     };
-    let mut merge = Merge::new(source, from.map(|from| from.key));
-    while let Some(key) = merge.next() {
+    let mut merge = Merge::new(source, from, words_max);
+    let mut last = from;
+    loop {
+        let Ok(next) = merge.next() else {
+            return Err((last, merge.n_looked_at()));
+        };
+        let Some(key) = next else { break };
+        last = Some(key);
         if !serve_one(ask, pile, key, |unit| ask.place_of(unit, key)) {
             break;
         }
     }
-    merge.n_looked_at()
+    Ok(merge.n_looked_at())
 }
 
 /// Takes a variant if it is the first of its group; whether the page wants more.

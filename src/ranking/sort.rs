@@ -37,7 +37,9 @@ impl Runs<'_, '_> {
     /// Walks what `filter` lets through in the order of `keys`, behind `from`.
     fn walk(&mut self, filter: &Filter<'_>, keys: &[By<'_>], from: Option<Place>) {
         let Some((by, rest)) = keys.split_first() else {
-            self.n_looked_at += serve_lazily(self.ask, filter, self.pile, from);
+            let from = from.map(|from| from.key);
+            let walked = serve_lazily(self.ask, filter, self.pile, from, u64::MAX);
+            self.n_looked_at += walked.unwrap_or_else(|(_, n_looked_at)| n_looked_at);
             return;
         };
         let depth = self.ask.sort.len() - keys.len();

@@ -10,6 +10,9 @@ use crate::domain::text::nearest;
 /// All complaints about a part, with pointers seen from that part.
 pub(crate) type Read<T> = Result<T, Vec<Complaint>>;
 
+/// Comparing so few names costs less than hashing one.
+const COMPARED_MAX: usize = 8;
+
 /// What is read where no object is.
 static NOTHING: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 
@@ -34,7 +37,7 @@ impl<'a> Fields<'a> {
     fn over(object: &'a Map<String, Value>) -> Self {
         Self {
             object,
-            known: Vec::new(),
+            known: Vec::with_capacity(32),
             complaints: Complaints::new(),
         }
     }
@@ -188,7 +191,13 @@ impl<'a> Fields<'a> {
 
     fn value(&mut self, name: &'static str) -> Option<&'a Value> {
         self.known.push(name);
-        self.object.get(name).filter(|value| !value.is_null())
+        let found = if self.object.len() <= COMPARED_MAX {
+            let own = self.object.iter().find(|(own, _)| *own == name);
+            own.map(|(_, value)| value)
+        } else {
+            self.object.get(name)
+        };
+        found.filter(|value| !value.is_null())
     }
 }
 

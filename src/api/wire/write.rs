@@ -7,8 +7,8 @@
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let bytes = text.as_bytes();
-    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-    // Compiles to vector comparisons; hardly a text needs the loop below.
+    // Without short cuts, so that it compiles to vector comparisons; hardly a text needs the loop.
+    let is_special = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
     if bytes
         .iter()
         .fold(false, |any, byte| any | is_special(*byte))
