@@ -12,6 +12,8 @@
 #![expect(clippy::print_stdout, reason = "figures are this program's answer")]
 
 mod market;
+#[path = "market/twins.rs"]
+mod twins;
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -26,8 +28,8 @@ use endcap::ranking::order::Rank;
 use endcap::ranking::page::{Page, page};
 use endcap::ranking::query::{FacetQuery, GroupBy, Query, SortKey};
 use hdrhistogram::Histogram;
-use market::twins::Twins;
 use market::{Chance, Kind, Market, Request, Shape, between, in_stock, products, rule};
+use twins::Twins;
 
 const ROUNDS: usize = 5;
 

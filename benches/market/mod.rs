@@ -10,8 +10,6 @@
 //! log-uniform. 30 are restricted to one to three categories of the second level. 50 are measured:
 //! the real split withholds each from a fifth of the sessions.
 
-pub(crate) mod twins;
-
 use std::sync::Arc;
 
 use endcap::catalogue::Catalogue;

@@ -83,7 +83,7 @@ impl Pile {
 }
 
 /// Words that cost as much as gathering one unit and giving it its place.
-const WORDS_PER_UNIT: u64 = 16;
+const WORDS_PER_UNIT: u64 = 32;
 
 /// Results of more units are never gathered.
 const GATHERED_MAX: u64 = 1 << 16;
