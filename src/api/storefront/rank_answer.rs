@@ -1,6 +1,8 @@
 //! Writes a page as JSON.
 
-use crate::api::wire::write::{comma, integer, name, string};
+use std::sync::Arc;
+
+use crate::api::wire::write::{Plain, comma, integer, name, string};
 use crate::catalogue::Catalogue;
 use crate::catalogue::row::Row;
 use crate::domain::boost::BoostLevel;
@@ -57,9 +59,11 @@ pub(crate) fn write(
     }
     name(&mut out, "items");
     out.push(b'[');
-    for place in 0..n_items {
+    let timed = Arc::clone(&answer.timed);
+    let keys = keys_of(answer, timed.view.catalogue());
+    for (place, keys) in keys.into_iter().enumerate() {
         comma(&mut out);
-        write_item(&mut out, answer, request, place, sight);
+        write_item(&mut out, answer, request, (place, keys), sight);
     }
     out.push(b']');
     write_facets(&mut out, answer);
@@ -76,6 +80,25 @@ pub(crate) fn write(
     write_warnings(&mut out, &answer.warnings);
     out.push(b'}');
     out
+}
+
+/// The keys of an item, ready to be written.
+struct Keys<'a> {
+    product: Plain<'a>,
+    variant: Plain<'a>,
+}
+
+/// Looks all keys up before any is written: each lies behind a handful of pointers somewhere in the
+/// catalogue, and one after the other they would be waited for one by one.
+fn keys_of<'a>(answer: &RankAnswer, catalogue: &'a Catalogue) -> Vec<Keys<'a>> {
+    let keys = answer.page.items.iter().map(|item| {
+        let product = catalogue.product_key(catalogue.product_of(item.row));
+        Keys {
+            product: Plain::new(product.as_str()),
+            variant: Plain::new(catalogue.variant_key(item.row).as_str()),
+        }
+    });
+    keys.collect()
 }
 
 fn write_arms(out: &mut Vec<u8>, answer: &RankAnswer) {
@@ -97,22 +120,16 @@ fn write_item(
     out: &mut Vec<u8>,
     answer: &mut RankAnswer,
     request: &RankRequest,
-    place: usize,
+    (place, keys): (usize, Keys<'_>),
     sight: Sight,
 ) {
     let item = &answer.page.items[place];
     let catalogue = answer.timed.view.catalogue();
-    let variant = catalogue.variant_key(item.row);
     let position = answer.offset + u32::try_from(place).unwrap_or(u32::MAX);
     out.extend_from_slice(b"{\"product\":");
-    string(
-        out,
-        catalogue
-            .product_key(catalogue.product_of(item.row))
-            .as_str(),
-    );
+    keys.product.write(out);
     out.extend_from_slice(b",\"variant\":");
-    string(out, variant.as_str());
+    keys.variant.write(out);
     out.extend_from_slice(b",\"position\":");
     integer(out, position);
     if sight == Sight::Whole {
@@ -123,7 +140,7 @@ fn write_item(
         out.push(b'"');
     }
     out.extend_from_slice(b",\"ticket\":\"");
-    answer.tickets.write(variant.as_str(), position, out);
+    answer.tickets.write(keys.variant.text(), position, out);
     out.push(b'"');
     if !request.fields.is_empty() {
         name(out, "fields");

@@ -5,27 +5,59 @@
 /// Copies runs of plain bytes at once; only quotes, backslashes and control characters are
 /// escaped, so other text stays UTF-8.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    let bytes = text.as_bytes();
-    // Without short cuts, so that it compiles to vector comparisons; hardly a text needs the loop.
-    let is_special = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
-    if bytes
-        .iter()
-        .fold(false, |any, byte| any | is_special(*byte))
-    {
-        let mut from = 0;
-        for (at, &byte) in bytes.iter().enumerate() {
-            if is_special(byte) {
-                out.extend_from_slice(&bytes[from..at]);
-                escape(out, byte);
-                from = at + 1;
-            }
+    Plain::new(text).write(out);
+}
+
+/// A text and whether it can be written as it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plain<'a> {
+    text: &'a str,
+    is_plain: bool,
+}
+
+impl<'a> Plain<'a> {
+    /// Reads the text once.
+    pub(crate) fn new(text: &'a str) -> Self {
+        // Without short cuts, so that it compiles to vector comparisons.
+        let specials = text.bytes().fold(false, |any, byte| any | is_special(byte));
+        Self {
+            text,
+            is_plain: !specials,
         }
-        out.extend_from_slice(&bytes[from..]);
-    } else {
-        out.extend_from_slice(bytes);
     }
-    out.push(b'"');
+
+    /// The text.
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// Appends it as [`string`] does.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let bytes = self.text.as_bytes();
+        out.push(b'"');
+        if self.is_plain {
+            out.extend_from_slice(bytes);
+        } else {
+            escaped(bytes, out);
+        }
+        out.push(b'"');
+    }
+}
+
+fn is_special(byte: u8) -> bool {
+    (byte < b' ') | (byte == b'"') | (byte == b'\\')
+}
+
+fn escaped(bytes: &[u8], out: &mut Vec<u8>) {
+    let mut from = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if is_special(byte) {
+            out.extend_from_slice(&bytes[from..at]);
+            escape(out, byte);
+            from = at + 1;
+        }
+    }
+    out.extend_from_slice(&bytes[from..]);
 }
 
 fn escape(out: &mut Vec<u8>, byte: u8) {
