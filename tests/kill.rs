@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test crate")]
 #![expect(clippy::print_stdout, reason = "a run says its seed and counts")]
 
+#[cfg(feature = "fail")]
+#[path = "kill/faults.rs"]
+mod faults;
 #[path = "kill/full.rs"]
 mod full;
 #[path = "kill/kills.rs"]

@@ -17,6 +17,7 @@ use crate::record::key;
 use crate::store::Revision;
 use crate::store::codec::{self, Kind};
 use crate::store::commit::{Commit, CommitError, CommitId, Expected, Purpose, Write};
+use crate::store::fault::fault;
 use crate::store::key::Key;
 
 /// Longest answer kept for a repeated request; of a longer one only status and location stay.
@@ -289,6 +290,7 @@ impl Engine {
         match self.config().commit(commit).await {
             Ok(revision) => {
                 self.published(revision).await.map_err(Missed::Refused)?;
+                fault!("commit.before-answer");
                 Ok(revision)
             }
             Err(CommitError::AlreadyDone(_)) => Err(Missed::Before),

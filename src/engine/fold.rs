@@ -29,6 +29,7 @@ use crate::record::promotion::PromotionV1;
 use crate::record::{RecordError, Stored};
 use crate::store::Revision;
 use crate::store::codec::Value;
+use crate::store::fault::fault;
 use crate::store::key::Key;
 
 /// What wakes the folder.
@@ -174,7 +175,9 @@ impl Folder {
             self.states.insert(market.clone(), Arc::new(state));
         }
         self.dirty.clear();
+        fault!("snapshot.before-swap");
         self.engine.publish(self.snapshot());
+        fault!("snapshot.after-swap");
         for market in &due {
             let series = &self.states[market].series;
             series.publish_duration.observe(seen.elapsed());

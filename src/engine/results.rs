@@ -25,6 +25,7 @@ use crate::record::market::MarketV1;
 use crate::store::chunk::ChunkHash;
 use crate::store::codec;
 use crate::store::commit::{Commit, Expected, Write};
+use crate::store::fault::fault;
 
 /// Where an import stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -375,8 +376,10 @@ impl Engine {
                 .guard(object, Expected::At(state.market.revision));
             result.revision = None;
             let answer = intent.idempotency.map(|_| render(&result));
+            fault!("import.before-commit");
             match self.commit(intent, change, answer.as_ref()).await {
                 Ok(revision) => {
+                    fault!("import.before-result");
                     result.revision = Some(revision.0);
                     self.keep_import(&result, &result.errors, Vec::new())
                         .await?;

@@ -10,6 +10,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use crate::store::fault::fault;
+
 /// Bytes of a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Volume {
@@ -171,9 +173,12 @@ pub fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
     }
     let file = disk.create(&fresh)?;
     file.append(content)?;
+    fault!("replace.before-sync");
     file.sync_data()?;
     drop(file);
+    fault!("replace.before-rename");
     disk.rename(&fresh, path)?;
+    fault!("replace.after-rename");
     disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 

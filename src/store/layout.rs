@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::store::disk::{self, Disk};
+use crate::store::fault::fault;
 use crate::store::journal::file::{HEADER_BYTES, Header, first_of, name_of};
 use crate::store::seam::Entropy;
 use crate::store::{Identity, Revision, Space, StoreId};
@@ -107,7 +108,10 @@ pub fn set_current(disk: &dyn Disk, generation: &Generation) -> io::Result<()> {
     let name = generation.name();
     let crc = crc32fast::hash(name.as_bytes());
     let text = format!("{name} {crc:08x}\n");
-    disk::replace(disk, &generation.data.join("CURRENT"), text.as_bytes())
+    fault!("current.before-switch");
+    disk::replace(disk, &generation.data.join("CURRENT"), text.as_bytes())?;
+    fault!("current.after-switch");
+    Ok(())
 }
 
 /// What FORMAT says: version, store and era.
@@ -219,6 +223,7 @@ pub fn create(
 /// # Errors
 /// What the disk says.
 pub fn complete(disk: &dyn Disk, generation: &Generation, identity: Identity) -> io::Result<()> {
+    fault!("generation.before-complete");
     set_format(disk, generation, identity.store, identity.era)?;
     disk.sync_dir(&generation.data)
 }

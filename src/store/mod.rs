@@ -15,6 +15,7 @@
 //! - [`key`], [`codec`]: what a key and a value look like, to the byte
 //! - [`commit`]: the all-or-nothing write, its guards and limits
 //! - [`disk`]: the one way to files; [`sim`] is its twin that loses power
+//! - [`fault`]: places at which tests let the process die
 //! - [`seam`]: what an engine supplies (`CommitLog`), what `record` does (`Forms`)
 //! - [`journal`]: frames, files, recovery of one space
 //! - [`event`]: the event log by partition
@@ -38,6 +39,7 @@ pub mod commit;
 pub mod committer;
 pub mod disk;
 pub mod event;
+pub(crate) mod fault;
 pub mod folded;
 pub mod follow;
 pub mod ids;

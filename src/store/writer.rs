@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::store::codec::Value;
 use crate::store::commit::{Commit, CommitError, CommitId, Expected, Purpose};
+use crate::store::fault::fault;
 use crate::store::ids::RecentIds;
 use crate::store::journal::frame::{Frame, Record, SharedRecord};
 use crate::store::key::Key;
@@ -163,7 +164,9 @@ impl Writer {
             };
             folded.apply(record.revision, writes);
         }
+        fault!("group.before-swap");
         self.shared.publish(folded, &group.records);
+        fault!("group.after-swap");
     }
 
     /// What a failed append means for the space and for those who wait.

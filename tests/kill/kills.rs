@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::rig::{Client, Dice, Server, seed};
 
 const N_WRITERS: u64 = 12;
-const N_PRODUCTS: u64 = 240;
+pub(crate) const N_PRODUCTS: u64 = 240;
 
 /// What a writer did: the newest number sent and acknowledged.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +36,7 @@ pub(crate) struct History {
 pub(crate) struct Round {
     pub(crate) histories: Vec<History>,
     /// Items of a rank answer by the revision it named.
-    ranks: BTreeMap<u64, String>,
+    pub(crate) ranks: BTreeMap<u64, String>,
     revision: u64,
 }
 
@@ -55,7 +55,18 @@ fn number_of(promotion: &Value) -> (u64, u64) {
 }
 
 /// Writes until the server is gone.
-fn write_on(client: &Client, writer: u64, history: &mut History, seed: u64) {
+pub(crate) fn write_on(client: &Client, writer: u64, history: &mut History, seed: u64) {
+    write_each(client, writer, history, seed, edit);
+}
+
+/// Writes what `edit` makes of writer and number until the server is gone.
+pub(crate) fn write_each(
+    client: &Client,
+    writer: u64,
+    history: &mut History,
+    seed: u64,
+    edit: fn(u64, u64) -> Value,
+) {
     loop {
         let n = history.sent + 1;
         let (body, etag) = (edit(writer, n), history.etag.clone());
@@ -92,7 +103,7 @@ fn write_on(client: &Client, writer: u64, history: &mut History, seed: u64) {
     }
 }
 
-fn rank_on(client: &Client, stop: &AtomicBool, ranks: &Mutex<BTreeMap<u64, String>>) {
+pub(crate) fn rank_on(client: &Client, stop: &AtomicBool, ranks: &Mutex<BTreeMap<u64, String>>) {
     while !stop.load(Ordering::Relaxed) {
         let Some((revision, items)) = rank(client) else {
             continue;
@@ -103,7 +114,7 @@ fn rank_on(client: &Client, stop: &AtomicBool, ranks: &Mutex<BTreeMap<u64, Strin
     }
 }
 
-fn rank(client: &Client) -> Option<(u64, String)> {
+pub(crate) fn rank(client: &Client) -> Option<(u64, String)> {
     let asked = json!({ "limit": 60 });
     let answer = client.call("POST", "/v1/markets/se/rank", Some(&asked), &[])?;
     if answer.status != 200 {

@@ -47,20 +47,25 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it and does not wait.
     pub(crate) fn spawn(data: &Path, wrapper: &[&str]) -> Child {
+        let mut command = Self::command(data, wrapper);
+        command.stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// What starts it; errors go wherever the caller says.
+    pub(crate) fn command(data: &Path, wrapper: &[&str]) -> Command {
         let mut words: Vec<String> = wrapper.iter().map(ToString::to_string).collect();
         words.push(binary().display().to_string());
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--data"];
         words.extend(arguments.map(str::to_owned));
         words.push(data.display().to_string());
-        Command::new(&words[0])
+        let mut command = Command::new(&words[0]);
+        command
             .args(&words[1..])
             .current_dir(data.parent().unwrap())
             .env_remove("ENDCAP_SEED")
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
+            .stdout(Stdio::piped());
+        command
     }
 
     /// Starts it and waits until it can rank.
@@ -70,23 +75,9 @@ impl Server {
 
     pub(crate) fn of(mut process: Child) -> Self {
         let began = Instant::now();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let line = loop {
-            match lines.next() {
-                Some(line) => {
-                    let line = line.unwrap();
-                    if line.contains("http://") {
-                        break line;
-                    }
-                }
-                None => panic!("the server ended before it listened: {:?}", process.wait()),
-            }
-            assert!(began.elapsed() < START_WITHIN, "not listening in time");
+        let Some(address) = listening(&mut process) else {
+            panic!("the server ended before it listened: {:?}", process.wait());
         };
-        let address = line.split("http://").nth(1).unwrap();
-        let address = address.split_whitespace().next().unwrap().to_owned();
-        // Whatever else it prints is read and dropped, so that it never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
         let server = Self { process, address };
         loop {
             let ready = Client::new(&server.address, None).call("GET", "/health/ready", None, &[]);
@@ -132,6 +123,23 @@ impl Server {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// The address that a process says it listens at; `None` if it ended before.
+pub(crate) fn listening(process: &mut Child) -> Option<String> {
+    let began = Instant::now();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let line = loop {
+        let line = lines.next()?.unwrap();
+        if line.contains("http://") {
+            break line;
+        }
+        assert!(began.elapsed() < START_WITHIN, "not listening in time");
+    };
+    // Whatever else it prints is read and dropped, so that it never waits for a reader.
+    std::thread::spawn(move || lines.for_each(drop));
+    let address = line.split("http://").nth(1).unwrap();
+    Some(address.split_whitespace().next().unwrap().to_owned())
 }
 
 pub(crate) struct Answer {

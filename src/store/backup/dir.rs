@@ -20,6 +20,7 @@ use crate::store::backup::lines::Written;
 use crate::store::chunk::files::ChunkFiles;
 use crate::store::chunk::{ChunkError, ChunkHash, ChunkStore};
 use crate::store::disk::Disk;
+use crate::store::fault::fault;
 use crate::store::room::Gauge;
 use crate::store::scrub::Look;
 use crate::store::seam::{BackupPoint, Backups, EachRecord, Forms, State};
@@ -293,11 +294,13 @@ impl Backups for DirBackups {
         let named = self.copy(chunks)?;
         let path = self.path_of(point.identity.space, point.revision);
         let fresh = path.with_extension("new");
+        fault!("backup.before-write");
         let written = self
             .write_file(&fresh, point, state, &named)
             .and_then(|written| {
                 let read = self.read_whole(&fresh, point, &mut |_, _| Ok(()))?;
                 if read == written {
+                    fault!("backup.before-rename");
                     return Ok(self.disk.rename(&fresh, &path)?);
                 }
                 Err(io::Error::from(io::ErrorKind::InvalidData).into())
@@ -306,7 +309,9 @@ impl Backups for DirBackups {
             drop(self.disk.remove(&fresh));
             return Err(error);
         }
+        fault!("backup.after-rename");
         self.disk.sync_dir(&self.dir)?;
+        fault!("backup.before-prune");
         if let Err(error) = self.prune(point.identity, chunks) {
             tracing::warn!(%error, "old backups were not removed");
         }

@@ -17,6 +17,7 @@ use crate::store::Mode;
 use crate::store::chunk::{CHUNK_BYTES_MAX, ChunkError, ChunkHash, ChunkStore, Retained, Unnamed};
 use crate::store::codec::u64_at;
 use crate::store::disk::{self, Disk};
+use crate::store::fault::fault;
 use crate::store::room::Gauge;
 use crate::store::seam::Backups;
 use crate::store::shared::locked;
@@ -169,10 +170,13 @@ impl ChunkFiles {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
+        fault!("chunk.before-write");
         let written = self.disk.create(&fresh).and_then(|file| {
             file.append(&sealed)?;
+            fault!("chunk.before-sync");
             file.sync_data()?;
             drop(file);
+            fault!("chunk.before-rename");
             self.disk.rename(&fresh, &path)
         });
         if let Err(error) = written {
@@ -180,6 +184,7 @@ impl ChunkFiles {
             drop(self.disk.remove(&fresh));
             return Err(failed(error));
         }
+        fault!("chunk.after-rename");
         self.settle(hash)
     }
 

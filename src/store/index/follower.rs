@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError};
 
 use crate::store::codec::Value;
 use crate::store::commit::FollowError;
+use crate::store::fault::fault;
 use crate::store::index::plain::stored;
 use crate::store::index::state::IndexState;
 use crate::store::index::{Applied, Batch, Index, IndexError, IndexHome, Rung, Tree, walk};
@@ -230,15 +231,18 @@ impl Follower {
                 continue;
             };
             let cold = changes(taken, before.cold, Key::is_cold);
+            fault!("index.before-batch");
             if before.cold < last {
                 index.apply(Tree::Cold(space), &cold, last)?;
                 position.cold = last;
             }
+            fault!("index.between-trees");
             let hot = changes(taken, before.hot, |key| !key.is_cold());
             if before.hot < last {
                 index.apply(Tree::Hot(space), &hot, last)?;
                 position.hot = last;
             }
+            fault!("index.after-batch");
             shared.set_applied(Some((position.hot, position.cold)));
             complete &= shared.revision() <= last;
         }
@@ -260,6 +264,7 @@ impl Follower {
             let at = Applied::empty(identity, folded.revision());
             let mut hot = folded.iter().map(|(key, value)| stored(key, value));
             index.load(Tree::Hot(identity.space), &mut hot, at)?;
+            fault!("rebuild.between-trees");
             let cold = self.rebuild_cold(index.as_ref(), shared)?;
             positions.push(Position {
                 hot: folded.revision(),
@@ -269,6 +274,7 @@ impl Follower {
         if let Some(log) = &mut self.log {
             log.begin(index.as_ref())?;
         }
+        fault!("rebuild.after-load");
         self.positions = positions;
         self.index = Some(index);
         self.is_checked = true;

@@ -23,6 +23,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::store::commit::FollowError;
 use crate::store::disk::{Disk, DiskFile};
+use crate::store::fault::fault;
 use crate::store::journal::file::{HEADER_BYTES, Header, name_of};
 use crate::store::journal::frame::{Frame, Salt};
 use crate::store::journal::recover::{Scan, ScannedFile, frame_at};
@@ -184,13 +185,16 @@ impl Journal {
     /// A file whose header and name are durable.
     fn create(&self, path: &Path, header: &Header) -> Result<Box<dyn DiskFile>, CreateError> {
         let disk = &self.place.disk;
+        fault!("file.before-create");
         let handle = disk.create(path).map_err(CreateError::NotBegun)?;
         handle
             .append(&header.seal())
             .map_err(CreateError::NotBegun)?;
+        fault!("file.before-sync");
         handle.sync_data().map_err(|_| CreateError::Sync)?;
         disk.sync_dir(&self.place.dir)
             .map_err(|_| CreateError::Sync)?;
+        fault!("file.after-sync");
         Ok(handle)
     }
 
@@ -220,6 +224,7 @@ impl Journal {
             let file = listing.files.last().ok_or(AppendError::ReadOnly)?;
             (file.salt, file.good_bytes)
         };
+        fault!("frame.before-append");
         if let Err(error) = handle.append(&frame.seal(salt)) {
             let undone = handle
                 .truncate(good_bytes)
@@ -227,11 +232,13 @@ impl Journal {
             tracing::warn!(%error, undone = undone.is_ok(), "a frame could not be written");
             return Err(self.refuse(&error, undone.is_ok()));
         }
+        fault!("frame.before-sync");
         if let Err(error) = handle.sync_data() {
             tracing::error!(%error, "a sync failed: read-only until restart");
             self.is_broken = true;
             return Err(AppendError::Unknown);
         }
+        fault!("frame.after-sync");
         let mut listing = self.files.write();
         if let Some(file) = listing.files.last_mut() {
             file.note(good_bytes, frame);
@@ -259,7 +266,9 @@ fn make_durable(handle: &dyn DiskFile, file: &ScannedFile) -> io::Result<()> {
     if handle.read_at(from, &mut bytes)? != length {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
+    fault!("resume.before-write");
     handle.write_over(from, &bytes)?;
+    fault!("resume.before-sync");
     handle.sync_data()
 }
 
