@@ -308,7 +308,7 @@ impl Folder {
         stored: &GoodsV1,
         former: Option<&RankBase>,
     ) -> Result<Loaded, FoldError> {
-        if let Some((catalogue, base)) = self.engine.take_prepared(&market.id, stored) {
+        if let Some((catalogue, base)) = self.engine.take_prepared(market, stored) {
             return Ok(Loaded {
                 catalogue,
                 base,

@@ -251,6 +251,35 @@ async fn a_promotion_acts_from_its_start_to_its_end_and_survives_a_restart() {
     assert_eq!(first(&engine).await, ["u000", "u001", "u002"]);
 }
 
+/// A feed that changes nothing names goods that stand already, so the folder never asked for what
+/// its import had left; the next change of settings found it there, with the settings before.
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_reach_the_goods_also_after_a_feed_that_changed_nothing() {
+    let engine = start(&Memory::new(StoreId([10; 16])), NOON).await;
+    open_market(&engine).await;
+    for n_added in [20, 0] {
+        let result = import(&engine, shop(20), Mode::Full).await.unwrap();
+        assert_eq!(result.added, n_added);
+    }
+    let q = RankRequest {
+        q: text("nord"),
+        ..request()
+    };
+    assert!(page(&engine, &q, &extras()).await.is_empty());
+    let redraft = |market: &Market| {
+        Ok(MarketDraft {
+            search_attributes: vec!["brand".to_owned()],
+            ..market.draft()
+        })
+    };
+    let nothing = |_: &Market| answer(200);
+    engine
+        .edit_market(&Intent::system(), &se(), Known::Any, &redraft, &nothing)
+        .await
+        .unwrap();
+    assert_eq!(page(&engine, &q, &extras()).await, ["u000", "u010"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_whose_keys_ran_out_begins_with_a_first_key_again() {
     let memory = Memory::new(StoreId([9; 16]));

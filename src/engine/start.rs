@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::access::key::{Doorkeeper, KeyDigest, KeyRefusal};
 use crate::access::principal::Principal;
 use crate::catalogue::Catalogue;
+use crate::catalogue::market::Market;
 use crate::domain::id::{ImportId, MarketId};
 use crate::domain::time::Timestamp;
 use crate::engine::clock::Clock;
@@ -505,14 +506,15 @@ impl Engine {
         );
     }
 
-    /// Goods left for this commit, if they are the ones it names.
+    /// Goods left for this commit, if they are the ones it names, read by the settings it names.
     pub(in crate::engine) fn take_prepared(
         &self,
-        market: &MarketId,
+        market: &Market,
         goods: &GoodsV1,
     ) -> Option<(Arc<Catalogue>, Arc<RankBase>)> {
-        let prepared = lock(&self.0.prepared).remove(market)?;
-        (prepared.goods == *goods).then_some((prepared.catalogue, prepared.base))
+        let prepared = lock(&self.0.prepared).remove(&market.id)?;
+        let fits = prepared.goods == *goods && *prepared.catalogue.market() == *market;
+        fits.then_some((prepared.catalogue, prepared.base))
     }
 
     /// A view for any instant, over today's goods and definitions; built off the async threads.
@@ -572,6 +574,8 @@ pub(in crate::engine) struct Importing {
 
 impl Drop for Importing {
     fn drop(&mut self) {
+        // Nobody asks for goods that stood already, nor for those whose commit was refused.
+        lock(&self.engine.0.prepared).remove(&self.market);
         lock(&self.engine.0.importing).remove(&self.market);
     }
 }
