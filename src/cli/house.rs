@@ -76,12 +76,24 @@ pub(in crate::cli) fn store_parts(
     Parts::real(store, Arc::new(backups), Dice::from_system(), forms, now)
 }
 
-/// Where the backups of a data directory are.
+/// Where the backups of a data directory are: where the settings say, else `backup` inside.
+///
+/// Stores made before 2026-11-26 have them in `backups`. Where that exists and `backup` does not,
+/// it goes on being used: no file moves, and all backups of a store are in one place.
 pub(in crate::cli) fn backup_dir(settings: &Settings, data: &Path) -> PathBuf {
     let named = settings.store.backup_dir.clone();
-    let dir = named.unwrap_or_else(|| data.join("backups"));
+    let dir = named.unwrap_or_else(|| backups_inside(data));
     // A name of one part has no parent whose entry could be synced.
     std::path::absolute(&dir).unwrap_or(dir)
+}
+
+fn backups_inside(data: &Path) -> PathBuf {
+    let (now, formerly) = (data.join("backup"), data.join("backups"));
+    if !now.is_dir() && formerly.is_dir() {
+        formerly
+    } else {
+        now
+    }
 }
 
 /// Opens the store that the settings name. Blocks until it is in memory.
@@ -255,4 +267,26 @@ fn http_settings(settings: &Settings) -> Outcome<HttpSettings> {
     own.rates = settings.limits.read()?;
     own.public_url = settings.server.read_public_url()?;
     Ok(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backups_lie_in_backup_unless_the_store_has_them_elsewhere_already() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        let check = |settings: &Settings, expected: &str| {
+            assert_eq!(backup_dir(settings, data), data.join(expected));
+        };
+        let mut settings = Settings::default();
+        check(&settings, "backup");
+        std::fs::create_dir(data.join("backups")).unwrap();
+        check(&settings, "backups");
+        std::fs::create_dir(data.join("backup")).unwrap();
+        check(&settings, "backup");
+        settings.store.backup_dir = Some(data.join("elsewhere"));
+        check(&settings, "elsewhere");
+    }
 }

@@ -57,7 +57,7 @@ pub(in crate::cli) struct Store {
     pub(in crate::cli) kind: String,
     /// Data directory.
     pub(in crate::cli) path: PathBuf,
-    /// Where backups go; better another disk. Inside the data directory if it is not set.
+    /// Where backups go; better another disk. In `backup` inside the data directory if it is not set.
     pub(in crate::cli) backup_dir: Option<PathBuf>,
     /// Milliseconds to collect writes for one sync.
     pub(in crate::cli) group_ms: u64,

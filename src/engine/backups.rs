@@ -51,7 +51,9 @@ fn described(stores: &Opened, points: &[BackupPoint]) -> Result<Vec<Backup>, Bac
 }
 
 impl Engine {
-    /// Writes a backup and reads it back; commits go on meanwhile.
+    /// Writes a backup and reads it back; commits go on meanwhile. Leaves an audit entry, which the
+    /// next backup holds; those that are due by themselves leave none, or each would make the next
+    /// one due.
     ///
     /// # Errors
     /// What the caller may not do; `storage-full`, `store-unavailable`.
@@ -62,9 +64,11 @@ impl Engine {
             let points = tend::back_up(engine.stores())?;
             described(engine.stores(), &points)
         };
-        Ok(tokio::task::spawn_blocking(write)
+        let written = tokio::task::spawn_blocking(write)
             .await
-            .map_err(EngineError::internal)??)
+            .map_err(EngineError::internal)??;
+        self.note_deed(intent, "backup.create", "/v1/backups").await;
+        Ok(written)
     }
 
     /// The verified backups, newest first in each space.

@@ -86,12 +86,12 @@ pub enum EngineError {
         import: ImportId,
     },
     /// A full import would do harm.
-    #[error("the import was held back: {}", harms.join("; "))]
+    #[error("the import was held back: {}", texts(harms))]
     ImportHarmful {
         /// The import, kept for being forced.
         import: ImportId,
-        /// What it would do.
-        harms: Vec<String>,
+        /// Code and text of what it would do.
+        harms: Vec<(String, String)>,
     },
     /// Rows of an import are wrong.
     #[error("{rows_rejected} {}; nothing was imported", are_wrong(*rows_rejected))]
@@ -246,6 +246,11 @@ fn count(n: usize) -> String {
     } else {
         format!("{n} fields")
     }
+}
+
+fn texts(harms: &[(String, String)]) -> String {
+    let texts: Vec<&str> = harms.iter().map(|(_, text)| text.as_str()).collect();
+    texts.join("; ")
 }
 
 fn are_wrong(n_rows: u64) -> &'static str {

@@ -360,7 +360,7 @@ async fn a_bad_row_or_harm_imports_nothing_and_force_does() {
     }
     let harmful = match import(&engine, shop(79), Mode::Full).await {
         Err(EngineError::ImportHarmful { import, harms }) => {
-            assert!(harms[0].contains("21 of 100"), "{harms:?}");
+            assert!(harms[0].1.contains("21 of 100"), "{harms:?}");
             import
         }
         other => panic!("{other:?}"),

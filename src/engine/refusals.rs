@@ -1,12 +1,14 @@
-//! Changes that were refused leave an audit entry too.
+//! Audit entries of what changed no record: refusals, and deeds such as a backup.
 //!
-//! They are kept outside the configuration, so that no refusal moves its revision. Who refuses
+//! They are kept outside the configuration, so that none of them moves its revision. Who refuses
 //! bounds how many of one caller are told here; those that are not, and those that cannot be
 //! written, are counted.
 
 use std::time::Duration;
 
 use crate::access::principal::Actor;
+use crate::domain::time::Timestamp;
+use crate::engine::commit::Intent;
 use crate::engine::error::EngineError;
 use crate::engine::start::Engine;
 use crate::record::Stored;
@@ -51,12 +53,11 @@ impl Engine {
     }
 
     async fn write_refusal(&self, refused: RefusedWrite) -> Result<(), EngineError> {
-        let now = self.now();
         let mut object = refused.path;
         let end = (0..=PATH_BYTES_MAX).rfind(|end| object.is_char_boundary(*end));
         object.truncate(end.unwrap_or(0));
         let entry = AuditV1 {
-            at: now.0,
+            at: self.now().0,
             actor: refused.by.to_string(),
             address: Some(refused.address),
             action: refused.action,
@@ -67,7 +68,38 @@ impl Engine {
             schema: 0,
             refused: Some(refused.code.to_owned()),
         };
-        let payload = codec::encode(&entry).map_err(EngineError::internal)?;
+        self.write_entry(&entry).await
+    }
+
+    /// Writes the entry about what was done at the path `object`. It is done already, so a store
+    /// that takes no entry – it may be the very one that was backed up because it is damaged – does
+    /// not undo it: that is logged.
+    pub(in crate::engine) async fn note_deed(
+        &self,
+        intent: &Intent,
+        action: &'static str,
+        object: &'static str,
+    ) {
+        let entry = AuditV1 {
+            at: self.now().0,
+            actor: intent.principal.actor(),
+            address: intent.address.clone(),
+            action: action.to_owned(),
+            object: object.to_owned(),
+            before: None,
+            after: None,
+            version: None,
+            schema: 0,
+            refused: None,
+        };
+        if let Err(error) = self.write_entry(&entry).await {
+            tracing::error!(%error, action, "a deed left no audit entry");
+        }
+    }
+
+    async fn write_entry(&self, entry: &AuditV1) -> Result<(), EngineError> {
+        let now = Timestamp(entry.at);
+        let payload = codec::encode(entry).map_err(EngineError::internal)?;
         let object = key::audit(now, self.entropy().commit_id());
         let write = Write::put(object, AuditV1::KIND, AuditV1::SCHEMA, &payload);
         let writes = vec![write.map_err(EngineError::internal)?];

@@ -326,10 +326,9 @@ impl Engine {
         if !result.harms.is_empty() && !order.force {
             let upload = goods::save_held_back(&*self.chunk_store(), &checked.imported.changes)?;
             self.keep_import(&result, &result.errors, upload).await?;
-            let harms = result.harms.iter().map(|(_, text)| text.clone()).collect();
             return Err(EngineError::ImportHarmful {
                 import: result.id,
-                harms,
+                harms: result.harms,
             });
         }
         result.state = ImportState::Applied;

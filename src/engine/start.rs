@@ -387,7 +387,8 @@ impl Engine {
         }
     }
 
-    /// Sets a test clock and waits until every job that became due has run.
+    /// Sets a test clock and waits until every job that became due has run. Its audit entry carries
+    /// the new time.
     ///
     /// # Errors
     /// `out-of-range` at `/now` if time would go back; `not-found` without a test clock.
@@ -409,6 +410,7 @@ impl Engine {
             };
             EngineError::Invalid(vec![fault.at("/now")])
         })?;
+        self.note_deed(intent, "clock.set", "/test/clock").await;
         self.moved().await?;
         self.run_due_jobs().await;
         Ok(())

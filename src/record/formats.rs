@@ -84,8 +84,14 @@ fn newest() -> BTreeMap<String, Payloads> {
     let used = plain(&bare, &full);
     let [bare, full] = samples::probes();
     let probe = plain(&bare, &full);
+    // Of events any bytes are the form, none as well.
+    let events = vec![
+        ("bare".to_owned(), Vec::new()),
+        ("full".to_owned(), vec![0x00, 0x01, 0x7f, 0x80, 0xff]),
+    ];
+    let events = ("250-1".to_owned(), events);
     let kinds = [
-        meta, market, calendar, promotion, key, mapping, audit, answer, used, import, probe,
+        meta, market, calendar, promotion, key, mapping, audit, answer, used, import, probe, events,
     ];
     let chunks = samples::chunks()
         .into_iter()

@@ -173,7 +173,7 @@ impl<'de> Deserialize<'de> for Blob<'_> {
 }
 
 /// Two lower-case digits a byte.
-fn encode(bytes: &[u8]) -> String {
+pub(in crate::record) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
         write!(text, "{byte:02x}").expect("a text in memory takes all that is written");

@@ -5,16 +5,21 @@
 //! than its form is refused. On the way in an aggregate passes its constructor, so that an import
 //! cannot bring what no start would take; on the way out it does not, so that even a record that
 //! no constructor takes can be saved.
+//!
+//! Batches of events are opaque until measurement gives them a form: whatever their bytes are, a
+//! journal that holds some is none of a newer version.
 
 use serde_json::Value as Json;
 
 use crate::record::access::KeyV1;
 use crate::record::desk::{AnswerV1, AuditV1, CalendarV1, MetaV1, ProbeV1, UsedV1};
+use crate::record::hex;
 use crate::record::import::{ImportV1, MappingV1};
 use crate::record::market::MarketV1;
 use crate::record::promotion::PromotionV1;
 use crate::record::{RecordError, Stored};
 use crate::store::codec::{self, CodecError, Kind};
+use crate::store::event::EVENTS;
 use crate::store::seam::Forms;
 
 /// One schema of one kind.
@@ -29,7 +34,7 @@ pub struct Form {
 }
 
 /// Every schema ever released of every kind, ascending by kind and schema.
-pub const FORMS: [Form; 11] = [
+pub const FORMS: [Form; 12] = [
     Form::of::<MetaV1>(),
     Form::of::<MarketV1>(),
     Form::of::<CalendarV1>(),
@@ -41,6 +46,7 @@ pub const FORMS: [Form; 11] = [
     Form::of::<UsedV1>(),
     Form::of::<ImportV1>(),
     Form::of::<ProbeV1>(),
+    Form::opaque(EVENTS, 1),
 ];
 
 impl Form {
@@ -50,6 +56,16 @@ impl Form {
             schema: F::SCHEMA,
             to_json: to_json::<F>,
             to_bytes: to_bytes::<F>,
+        }
+    }
+
+    /// A form whose bytes nobody reads here: in JSON they are hex.
+    const fn opaque(kind: Kind, schema: u16) -> Self {
+        Self {
+            kind,
+            schema,
+            to_json: opaque_to_json,
+            to_bytes: opaque_to_bytes,
         }
     }
 
@@ -95,6 +111,22 @@ fn to_bytes<F: Stored>(value: &Json) -> Result<Vec<u8>, CodecError> {
         Ok(()) => Ok(payload),
         Err(RecordError::Codec(error)) => Err(error),
         Err(error) => Err(misfit(error)),
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the shape that every form has")]
+fn opaque_to_json(payload: &[u8]) -> Result<Json, CodecError> {
+    let text = hex::encode(payload);
+    Ok(serde_json::json!({ "bytes": text }))
+}
+
+fn opaque_to_bytes(value: &Json) -> Result<Vec<u8>, CodecError> {
+    let text = value["bytes"].as_str().and_then(hex::decode);
+    let payload = text.ok_or_else(|| misfit("no hex in bytes"))?;
+    if opaque_to_json(&payload)? == *value {
+        Ok(payload)
+    } else {
+        Err(misfit("there are too many fields"))
     }
 }
 

@@ -139,6 +139,11 @@ fn json_says_neither_less_nor_more_than_its_form() {
     refused(240, &serde_json::json!({"node": 7, "beat": 513, "odd": 1}));
     refused(240, &serde_json::json!({"node": -7, "beat": 513}));
     refused(107, &serde_json::json!({"day": 1.5}));
+    let bytes = RecordForms.to_bytes(Kind(250), 1, &serde_json::json!({"bytes": "00ff"}));
+    assert_eq!(bytes.unwrap(), [0x00, 0xff]);
+    refused(250, &serde_json::json!({"bytes": "00FF"}));
+    refused(250, &serde_json::json!({"bytes": "00ff", "odd": 1}));
+    refused(250, &serde_json::json!("00ff"));
     let mut answer = serde_json::json!({
         "at": 1, "request": "00".repeat(32), "status": 200, "location": null, "body": "0a"
     });

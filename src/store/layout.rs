@@ -318,40 +318,6 @@ pub fn holds_frames(disk: &dyn Disk, generations: &[Generation]) -> io::Result<b
     Ok(false)
 }
 
-/// Moves files into a fresh directory of the quarantine.
-///
-/// # Errors
-/// What the disk says; what was not moved is still in place.
-pub fn quarantine(
-    disk: &dyn Disk,
-    generation: &Generation,
-    label: &str,
-    files: &[PathBuf],
-) -> io::Result<PathBuf> {
-    let root = generation.quarantine();
-    disk.create_dir(&root)?;
-    let taken = disk.list(&root)?;
-    let is_free = |name: &String| taken.iter().all(|entry| entry.name != *name);
-    let numbered = (1_u64..).map(|n| format!("{label}.{n}"));
-    let mut names = std::iter::once(label.to_owned()).chain(numbered);
-    let Some(name) = names.find(is_free) else {
-        return Err(io::ErrorKind::AlreadyExists.into());
-    };
-    let dir = root.join(name);
-    disk.create_dir(&dir)?;
-    disk.sync_dir(&root)?;
-    for file in files {
-        let (Some(name), Some(from)) = (file.file_name(), file.parent()) else {
-            continue;
-        };
-        disk.rename(file, &dir.join(name))?;
-        disk.sync_dir(&dir)?;
-        disk.sync_dir(from)?;
-    }
-    disk.sync_dir(&generation.dir())?;
-    Ok(dir)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

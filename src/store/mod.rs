@@ -50,6 +50,7 @@ pub mod layout;
 pub mod memory;
 pub mod opened;
 pub mod overlay;
+pub mod quarantine;
 pub mod room;
 pub mod scrub;
 pub mod seam;

@@ -325,7 +325,7 @@ fn a_backup_is_told_with_its_size_and_digest() {
     assert_eq!(items.len(), 2);
     for item in items {
         let begins = format!("{}-", item["space"].as_str().unwrap());
-        let files = fs::read_dir(folder.path().join("data/backups")).unwrap();
+        let files = fs::read_dir(folder.path().join("data/backup")).unwrap();
         let mut paths = files.map(|entry| entry.unwrap().path());
         let is_own = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_string_lossy();

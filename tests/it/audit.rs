@@ -2,9 +2,11 @@
 
 use std::cell::Cell;
 
+use endcap::domain::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::app::{App, promotion};
+use crate::house::House;
 
 /// Entries of a list asked for with these members, all pages of it.
 async fn entries(app: &App, key: &str, members: &str) -> Vec<Value> {
@@ -183,18 +185,25 @@ async fn operators_of_a_market_see_what_is_about_theirs() {
     assert!(others.contains(&format!("DELETE /v1/promotions/{{promotion}} {path}")));
 }
 
+/// Lets time pass with nobody there: a clock moved by a request would leave an entry.
+async fn pass(app: &App, now: &str) {
+    let now = Timestamp::parse(now).unwrap();
+    app.engine.clock().set(now).unwrap();
+    app.engine.run_due_jobs().await;
+}
+
 #[tokio::test]
 async fn each_night_is_chained_to_the_one_before() {
     let app = App::shop(20).await;
     let (ada, key) = own_key(&app).await;
     let digests = || entries(&app, &key, "action=audit.digest");
-    app.later("2027-03-11T00:59:59Z").await;
+    pass(&app, "2027-03-11T00:59:59Z").await;
     assert_eq!(
         digests().await,
         Vec::<Value>::new(),
         "the day may still grow"
     );
-    app.later("2027-03-11T02:00:00Z").await;
+    pass(&app, "2027-03-11T02:00:00Z").await;
     let first = digests().await;
     assert_eq!(first.len(), 1);
     assert_eq!(first[0]["at"], "2027-03-11T00:00:00.000Z");
@@ -203,11 +212,11 @@ async fn each_night_is_chained_to_the_one_before() {
         (&json!("audit"), &Value::Null)
     );
     // Two nights without an entry, then one with a refusal only.
-    app.later("2027-03-13T02:00:00Z").await;
+    pass(&app, "2027-03-13T02:00:00Z").await;
     assert_eq!(digests().await, first);
     let odd = app.ask_as(&key, "POST", "/v1/promotions", &[], "{}").await;
     odd.refuses(422, "invalid");
-    app.later("2027-03-14T02:00:00Z").await;
+    pass(&app, "2027-03-14T02:00:00Z").await;
     let second = digests().await;
     assert_eq!(second.len(), 2);
     assert_eq!(second[1]["at"], "2027-03-14T00:00:00.000Z");
@@ -218,4 +227,24 @@ async fn each_night_is_chained_to_the_one_before() {
     let seen = entries(&app, &local, "action=audit.digest").await;
     assert_eq!(seen, Vec::<Value>::new());
     assert_eq!(entries(&app, &key, &format!("actor={ada}")).await.len(), 1);
+}
+
+#[test]
+fn backups_and_a_moved_clock_are_told() {
+    let house = House::build(20);
+    house.open(async |app| {
+        let before = app.revision().await;
+        let now = "2027-03-11T08:00:00.000Z";
+        let moved = json!({ "now": now }).to_string();
+        app.ask("PUT", "/test/clock", &[], &moved).await.is(200);
+        app.ask("POST", "/v1/backups", &[], "").await.is(200);
+        let found = entries(app, app.operator(), "from=2027-03-11T08:00:00Z").await;
+        let told = |entry: &Value| words(entry, &["action", "object", "at", "refused"]).join(" ");
+        let mut told: Vec<String> = found.iter().map(told).collect();
+        told.sort();
+        let deeds = ["backup.create /v1/backups", "clock.set /test/clock"];
+        assert_eq!(told, deeds.map(|deed| format!("{deed} {now} -")));
+        assert!(found.iter().all(|entry| entry["actor"].is_string()));
+        assert_eq!(app.revision().await, before);
+    });
 }

@@ -134,9 +134,9 @@ fn pick(data: &Path, file: File, dice: &mut Dice) -> PathBuf {
         File::Chunk => files(&generation.join("chunks"), &any),
         File::Current => vec![data.join("CURRENT")],
         File::Format => vec![generation.join("FORMAT")],
-        File::ConfigBackup => files(&data.join("backups"), &|name| name.starts_with("config-")),
-        File::TradeBackup => files(&data.join("backups"), &|name| name.starts_with("trade-")),
-        File::BackupChunk => files(&data.join("backups/chunks"), &any),
+        File::ConfigBackup => files(&data.join("backup"), &|name| name.starts_with("config-")),
+        File::TradeBackup => files(&data.join("backup"), &|name| name.starts_with("trade-")),
+        File::BackupChunk => files(&data.join("backup/chunks"), &any),
         File::Ballast => vec![data.join("ballast")],
         File::Lock => vec![data.join("LOCK")],
         File::JournalAndIndex => {

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use endcap::store::start::Class;
 use serde_json::json;
 
 use crate::app::{App, feed, promotion};
@@ -61,6 +62,9 @@ fn below_the_mark_only_what_helps_is_taken_and_room_brings_writes_back() {
     // Nothing but reads, through a restart as well.
     house.disk.set_total_bytes(used(&house) + MARK / 4);
     house.open(async |app| {
+        // The index was left alone, so nothing is said of it.
+        let report = &app.engine.stores().report;
+        assert_eq!((report.class, &report.steps[..]), (Class::Whole, &[][..]));
         assert_eq!(ranked(app).await, order);
         promote(app, "Third").await.refuses(507, "storage-full");
         house.disk.set_total_bytes(1 << 30);

@@ -10,16 +10,14 @@ use endcap::record::json::RecordForms;
 use endcap::store::backup::dir::DirBackups;
 use endcap::store::backup::tend;
 use endcap::store::chunk::ChunkHash;
-use endcap::store::codec::{CodecError, Kind};
 use endcap::store::commit::{CommitId, FollowError};
-use endcap::store::event::{EVENTS, EventBatch, EventLog, LogPosition, Partition};
-use endcap::store::seam::Forms;
+use endcap::store::event::{EventBatch, EventLog, LogPosition, Partition};
 use endcap::store::space::SpaceStore;
 use endcap::store::start::{self, Class, Parts, Settings};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::app::{App, feed, promotion};
-use crate::rig::{TIME, TestForms, real, settings};
+use crate::rig::{TIME, real, settings};
 
 const INDEX_WITHIN: Duration = Duration::from_mins(1);
 
@@ -54,39 +52,12 @@ pub(crate) fn store_settings(data: &Path) -> Settings {
 
 pub(crate) fn parts(data: &Path) -> Parts {
     let own = real();
-    let forms = Arc::new(FormsWithEvents);
-    let backups = DirBackups::new(own.disk.clone(), data.join("backups"), forms.clone());
+    let forms = Arc::new(RecordForms);
+    let backups = DirBackups::new(own.disk.clone(), data.join("backup"), forms.clone());
     Parts {
         backups: Arc::new(backups),
         forms,
         ..own
-    }
-}
-
-/// The forms of the house, and one for events, which nothing of the house writes yet.
-#[derive(Debug)]
-struct FormsWithEvents;
-
-impl Forms for FormsWithEvents {
-    fn to_json(&self, kind: Kind, schema: u16, payload: &[u8]) -> Result<Value, CodecError> {
-        match kind {
-            EVENTS => TestForms.to_json(kind, schema, payload),
-            kind => RecordForms.to_json(kind, schema, payload),
-        }
-    }
-
-    fn to_bytes(&self, kind: Kind, schema: u16, value: &Value) -> Result<Vec<u8>, CodecError> {
-        match kind {
-            EVENTS => TestForms.to_bytes(kind, schema, value),
-            kind => RecordForms.to_bytes(kind, schema, value),
-        }
-    }
-
-    fn newest(&self, kind: Kind) -> Option<u16> {
-        match kind {
-            EVENTS => TestForms.newest(kind),
-            kind => RecordForms.newest(kind),
-        }
     }
 }
 

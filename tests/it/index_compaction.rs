@@ -64,10 +64,15 @@ fn index_dir(rig: &Rig) -> PathBuf {
 }
 
 fn names(dir: &Path) -> Vec<String> {
+    let mut names = all_names(dir);
+    names.retain(|name| name.starts_with("index"));
+    names
+}
+
+fn all_names(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).unwrap();
     let mut names: Vec<String> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.starts_with("index"))
         .collect();
     names.sort();
     names
@@ -309,4 +314,34 @@ fn quarantine_keeps_the_newest_three_indexes() {
         text.unwrap()
     });
     assert!(marks.eq(["2", "3", "4"]));
+}
+
+#[test]
+fn quarantine_keeps_the_snapshots_of_the_newest_three_openings() {
+    let rig = Rig::embedded();
+    let home = SledHome {
+        cache_bytes: 8 << 20,
+    };
+    let dir = rig.settings().path.join("index");
+    let quarantine = rig.settings().path.join("quarantine");
+    let file = |n: u32, ending: &str| format!("snap.{n:016x}{ending}");
+    for n in 0..5 {
+        drop(home.open(&dir, &quarantine, Rung::AsIs).unwrap());
+        for half in [file(n, ".generating"), file(n + 100, ".generating")] {
+            std::fs::write(dir.join(half), "half").unwrap();
+        }
+        drop(
+            home.open(&dir, &quarantine, Rung::WithoutGenerating)
+                .unwrap(),
+        );
+        assert!(
+            !all_names(&dir)
+                .iter()
+                .any(|name| name.ends_with(".generating"))
+        );
+    }
+    let kept = all_names(&quarantine);
+    assert_eq!(kept, ["snapshots.3", "snapshots.4", "snapshots.5"]);
+    let last = all_names(&quarantine.join("snapshots.5"));
+    assert_eq!(last, [file(4, ".generating"), file(104, ".generating")]);
 }

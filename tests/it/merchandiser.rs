@@ -308,6 +308,8 @@ async fn a_feed_is_taken_whole_or_not_at_all() {
     let harmful = app.feed(&feed(20), "full").await;
     harmful.refuses(409, "import-harmful");
     let import = format!("/v1/imports/{}", harmful.json["import"].as_str().unwrap());
+    assert_eq!(harmful.json["harms"][0]["code"], "products-vanish");
+    assert_eq!(harmful.json["harms"], app.get(&import).await.json["harms"]);
     let no = app
         .post(&format!("{import}/apply"), &json!({ "force": false }))
         .await;

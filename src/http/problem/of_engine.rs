@@ -38,7 +38,7 @@ impl From<EngineError> for Problem {
             }
             EngineError::ImportHarmful { import, harms } => of(Code::ImportHarmful)
                 .with("import", import.to_string())
-                .with("harms", harms),
+                .with("harms", harms.iter().map(harm).collect::<Vec<Value>>()),
             EngineError::ImportInvalid {
                 import,
                 rows_rejected,
@@ -72,6 +72,11 @@ impl From<EngineError> for Problem {
             EngineError::Internal(cause) => Self::internal(cause),
         }
     }
+}
+
+/// One harm, as every answer about imports spells it.
+fn harm((code, text): &(String, String)) -> Value {
+    json!({ "code": code, "text": text })
 }
 
 /// One wrong row, as every answer about imports spells it.
@@ -202,9 +207,10 @@ mod tests {
         check(running, 409, "import-running", &json!({ "import": named }));
         let harmful = EngineError::ImportHarmful {
             import,
-            harms: vec!["half is gone".to_owned()],
+            harms: vec![("stock-drops".to_owned(), "half is gone".to_owned())],
         };
-        let members = json!({ "import": named, "harms": ["half is gone"] });
+        let harms = json!([{ "code": "stock-drops", "text": "half is gone" }]);
+        let members = json!({ "import": named, "harms": harms });
         check(harmful, 409, "import-harmful", &members);
         let row = RowError {
             row: 7,

@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::store::codec::{u32_at, u64_at};
 use crate::store::index::{Applied, Batch, Index, IndexError, IndexHome, Rung, Stored, Tree};
 use crate::store::key::Key;
+use crate::store::quarantine::KEPT;
 use crate::store::{Identity, Revision, Space, StoreId};
 
 /// Longest time an open may take.
@@ -24,9 +25,6 @@ const PART_BYTES: usize = 32_768;
 
 /// Records of a batch while a tree is loaded.
 const LOAD_BATCH: usize = 1_000;
-
-/// Indexes that quarantine keeps.
-const KEPT_ASIDE: usize = 3;
 
 /// Ends of the names beside the index: where it is written anew, and where it was before.
 const FRESH: &str = "new";
@@ -149,20 +147,37 @@ fn set_aside(dir: &Path, quarantine: &Path, rung: Rung) -> std::io::Result<()> {
     if rung == Rung::Empty {
         return keep_aside(dir, quarantine, "index");
     }
+    let mut given_up = Vec::new();
     for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
+        let name = entry?.file_name().to_string_lossy().into_owned();
         let half_written = name.ends_with(".generating");
         if name.starts_with("snap.") && (half_written || rung == Rung::WithoutSnapshots) {
-            keep_aside(&entry.path(), quarantine, &name)?;
+            given_up.push(name);
         }
     }
+    if given_up.is_empty() {
+        return Ok(());
+    }
+    let (place, old) = place_aside(quarantine, "snapshots")?;
+    fs::create_dir(&place)?;
+    for name in given_up {
+        fs::rename(dir.join(&name), place.join(&name))?;
+    }
+    forget(&old);
     Ok(())
 }
 
-/// Moves a file or directory into `quarantine` as `name`, behind those that were moved there
-/// before: `name.1`, `name.2` and so on. The newest three are kept.
+/// Moves a directory into `quarantine` as `name`. The newest three are kept.
 fn keep_aside(from: &Path, quarantine: &Path, name: &str) -> std::io::Result<()> {
+    let (place, old) = place_aside(quarantine, name)?;
+    fs::rename(from, place)?;
+    forget(&old);
+    Ok(())
+}
+
+/// Where the next one in `quarantine` goes, behind those that were moved there before: `name.1`,
+/// `name.2` and so on; and those that go when it is there.
+fn place_aside(quarantine: &Path, name: &str) -> std::io::Result<(PathBuf, Vec<PathBuf>)> {
     fs::create_dir_all(quarantine)?;
     let mut numbers = Vec::new();
     for entry in fs::read_dir(quarantine)? {
@@ -175,14 +190,18 @@ fn keep_aside(from: &Path, quarantine: &Path, name: &str) -> std::io::Result<()>
     numbers.sort_unstable();
     let next = numbers.last().map_or(1, |last| last + 1);
     let path_of = |number: u64| quarantine.join(format!("{name}.{number}"));
-    fs::rename(from, path_of(next))?;
-    let n_old = (numbers.len() + 1).saturating_sub(KEPT_ASIDE);
-    for number in &numbers[..n_old] {
-        if let Err(error) = fs::remove_dir_all(path_of(*number)) {
+    let n_old = (numbers.len() + 1).saturating_sub(KEPT);
+    let old = numbers[..n_old].iter().map(|number| path_of(*number));
+    Ok((path_of(next), old.collect()))
+}
+
+/// Removes directories from quarantine, as far as that can be done.
+fn forget(old: &[PathBuf]) {
+    for dir in old {
+        if let Err(error) = fs::remove_dir_all(dir) {
             tracing::warn!(%error, "quarantine keeps what should go");
         }
     }
-    Ok(())
 }
 
 /// Runs `act`; a panic of sled becomes an error.

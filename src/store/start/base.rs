@@ -13,6 +13,7 @@ use crate::store::journal::file::first_of;
 use crate::store::journal::{Journal, recover};
 use crate::store::key::Key;
 use crate::store::layout;
+use crate::store::quarantine;
 use crate::store::room::Gauge;
 use crate::store::seam::{BackupPoint, Backups, CommitLog};
 use crate::store::shared::{IndexSlot, Shared};
@@ -354,8 +355,8 @@ impl Space<'_, '_> {
         }
         let disk = self.opening.parts.disk.as_ref();
         let old = self.journal_files()?;
-        let label = format!("{}-{}", self.opening.parts.now.0, self.name());
-        let dir = layout::quarantine(disk, self.opening.generation, &label, &old)?;
+        let (generation, now) = (self.opening.generation, self.opening.parts.now);
+        let dir = quarantine::keep(disk, generation, now, self.name(), &old)?;
         let entropy = self.opening.parts.entropy.as_ref();
         layout::begin_journal(
             disk,

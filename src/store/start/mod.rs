@@ -367,7 +367,8 @@ fn assemble(
     let is_fresh = writers[..2]
         .iter()
         .all(|writer| writer.shared().revision() == begin);
-    if !adopted && !is_fresh {
+    // On a full disk it was not even opened, so nothing is known of it and nothing was mended.
+    if !adopted && !is_fresh && opening.mode != Mode::Full {
         report.add(
             Class::Repaired,
             "index-rebuilt",
