@@ -111,7 +111,9 @@ fn header(
             .iter()
             .any(|column| column.name == text::normal(needed))
         {
-            fatal.extend(refuse(row, needed, "", Fault::Required).errors);
+            let names: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
+            let found = names.join(", ").chars().take(80).collect();
+            fatal.extend(refuse(row, needed, "", Fault::RequiredColumn { found }).errors);
         }
     }
     if !fatal.is_empty() {
@@ -225,9 +227,10 @@ impl Splitter {
             Err(refuse(self.row, "", &String::from_utf8_lossy(value), fault))
         };
         if self.is_open {
-            let shown = String::from_utf8_lossy(&self.text);
-            let fault = Fault::bad_format("a closing quote", &shown);
-            return refused(&self.text, fault);
+            let begin = self.ends.last().copied().unwrap_or_default();
+            let open = &self.text[begin..];
+            let fault = Fault::bad_format("a closing quote", &String::from_utf8_lossy(open));
+            return refused(open, fault);
         }
         let (have, expected) = (self.ends.len(), columns.len());
         if have < expected {
