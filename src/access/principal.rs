@@ -204,6 +204,7 @@ impl Principal {
             expires: None,
         }
     }
+
     /// Whoever reaches the socket for watching: what a key of the role `ops` for all markets is.
     pub fn watcher() -> Self {
         Self {

@@ -9,6 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::output::Format;
 
+/// Heading of the options that every command has, so that its own stand together.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Decides what a shop's search and category pages show first, and proves whether that helped.
 #[derive(Debug, Parser)]
 #[command(
@@ -23,22 +26,30 @@ use crate::cli::output::Format;
 )]
 pub(in crate::cli) struct Cli {
     /// Settings file; without it, endcap.toml in the working directory if there is one
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = EVERYWHERE)]
     pub(in crate::cli) config: Option<PathBuf>,
     /// Address of the server that remote commands talk to
     #[arg(
         long,
         global = true,
+        help_heading = EVERYWHERE,
         value_name = "URL",
         env = "ENDCAP_URL",
         default_value = "http://127.0.0.1:7700"
     )]
     pub(in crate::cli) url: String,
-    /// File that holds the API key; the variable `ENDCAP_KEY` may hold the key itself
-    #[arg(long, global = true, value_name = "FILE", env = "ENDCAP_KEY_FILE")]
+    /// File that holds the API key; `ENDCAP_KEY` may hold the key itself
+    #[arg(
+        long,
+        global = true,
+        help_heading = EVERYWHERE,
+        value_name = "FILE",
+        env = "ENDCAP_KEY_FILE",
+        help = "File that holds the API key; ENDCAP_KEY may hold the key itself"
+    )]
     pub(in crate::cli) key_file: Option<PathBuf>,
     /// How results are printed
-    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t = Format::Table)]
     pub(in crate::cli) format: Format,
     /// What to do
     #[command(subcommand)]
@@ -341,8 +352,13 @@ pub(in crate::cli) struct Rank {
     /// Attribute whose values are counted; repeat for more
     #[arg(long = "facet", value_name = "ATTR")]
     pub(in crate::cli) facets: Vec<String>,
-    /// variant, product or `product_group`
-    #[arg(long, value_name = "WHAT", default_value = "product")]
+    /// What is one item: `variant`, `product` or `product_group`
+    #[arg(
+        help = "What is one item: variant, product or product_group",
+        long,
+        value_name = "WHAT",
+        default_value = "product"
+    )]
     pub(in crate::cli) group_by: String,
     /// Session, for the split of measured promotions
     #[arg(long, value_name = "KEY")]
@@ -525,7 +541,7 @@ pub(in crate::cli) struct Restore {
 /// Check a store or a file.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Verify {
-    /// A data directory, or an export file
+    /// A data directory, a folder of backups, or an export file
     #[arg(value_name = "DIR|FILE")]
     pub(in crate::cli) path: PathBuf,
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::cli::args::Cli;
-use crate::cli::output::{Outcome, note};
+use crate::cli::output::{Failure, Outcome, note};
 use crate::cli::settings;
 
 /// Name of the file in the data directory that holds the first key of a fresh store.
@@ -21,7 +21,16 @@ pub(in crate::cli) const FIRST_KEY_FILE: &str = "first-operator-key";
 /// what it thinks of that.
 pub(in crate::cli) fn find(cli: &Cli) -> Outcome<Option<String>> {
     if let Some(path) = &cli.key_file {
-        return Ok(Some(read(path)?));
+        return read(path).map(Some).map_err(|error| {
+            let failure = Failure::from(error);
+            if path.ends_with(FIRST_KEY_FILE) {
+                failure.hint(
+                    "the first key ends with the first operator key that you make: name that one",
+                )
+            } else {
+                failure
+            }
+        });
     }
     if let Ok(key) = std::env::var("ENDCAP_KEY") {
         return Ok(Some(key.trim().to_owned()));

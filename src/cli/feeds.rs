@@ -11,10 +11,15 @@ use serde_json::{Value, json};
 
 use crate::cli::args::{Feed, FeedFile, FeedKind, FeedMode, Import, Validate};
 use crate::cli::client::{Answer, Call, Client, Payload, Pieces, encode, with_query};
-use crate::cli::output::{Failure, Format, Outcome, complaint, draws_progress, note, say, show};
+use crate::cli::output::{
+    Failure, Format, Outcome, complaint, draws_progress, note, printable, say, show,
+};
 
 /// Bytes read from a file at once.
 const PIECE_BYTES: usize = 64 << 10;
+
+/// Most characters of a warning in words.
+const BRIEF_CHARS_MAX: usize = 160;
 
 /// Pause between two looks at an import that is still running.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -228,7 +233,7 @@ fn words(result: &Value) -> Vec<String> {
             let text = ["text", "message", "detail"]
                 .iter()
                 .find_map(|name| entry[*name].as_str());
-            let text = text.map_or_else(|| entry.to_string(), str::to_owned);
+            let text = text.map_or_else(|| entry.to_string(), brief);
             lines.push(format!(
                 "{title}: {text} ({})",
                 entry["code"].as_str().unwrap_or_default()
@@ -250,6 +255,17 @@ fn words(result: &Value) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// The beginning of a text with many examples; `import show --format json` has them all.
+fn brief(text: &str) -> String {
+    let text = printable(text);
+    if text.chars().count() <= BRIEF_CHARS_MAX {
+        return text;
+    }
+    let begin: String = text.chars().take(BRIEF_CHARS_MAX).collect();
+    let whole = begin.rsplit_once(", ").map_or(&*begin, |(whole, _)| whole);
+    format!("{whole}, …")
 }
 
 /// `ndjson` or `csv`, as the file's name ends, `.gz` left aside.
@@ -349,6 +365,14 @@ mod tests {
                 "more row errors: endcap import errors imp_1",
             ]
         );
+    }
+
+    #[test]
+    fn many_examples_are_cut_between_two() {
+        assert_eq!(brief("2 categories: a, b"), "2 categories: a, b");
+        let ids: Vec<String> = (0..100).map(|n| format!("main:c{n}")).collect();
+        let told = brief(&format!("100 categories: {}", ids.join(", ")));
+        assert!(told.ends_with("main:c14, …"), "{told}");
     }
 
     #[test]

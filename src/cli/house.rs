@@ -121,7 +121,9 @@ pub(in crate::cli) fn store_failure(error: &StartError) -> Failure {
         StartError::TooNew { .. } => Failure::damaged(error.to_string())
             .hint("this data was written by a newer endcap: run that one, or restore a backup"),
         StartError::Damaged { .. } => Failure::damaged(error.to_string()),
-        StartError::Locked { .. } | StartError::Disk(_) => Failure::failed(error.to_string()),
+        StartError::Locked { .. } => Failure::failed(error.to_string())
+            .hint("stop that process first, or name another directory"),
+        StartError::Disk(_) => Failure::failed(error.to_string()),
     }
 }
 

@@ -114,6 +114,11 @@ fn bring_in(cli: &Cli, file: &Path, into: &Path, replace: bool) -> Outcome<()> {
 
 fn bring_back(cli: &Cli, command: &Restore) -> Outcome<()> {
     if let Some(into) = &command.into {
+        if command.from.is_dir() {
+            return Err(Failure::usage(
+                "--into takes an export file; a data directory is restored where it lies",
+            ));
+        }
         return bring_in(cli, &command.from, into, command.replace);
     }
     if command.from.is_file() {

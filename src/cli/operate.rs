@@ -56,6 +56,7 @@ pub(in crate::cli) fn market(client: &Client, format: Format, command: &Market) 
 pub(in crate::cli) fn key(client: &Client, format: Format, command: &Key) -> Outcome<()> {
     match command {
         Key::Create(wished) => {
+            refuse_taken(wished.save.as_deref())?;
             let call = Call::new("POST", KEYS).with(Payload::Json(key_body(wished)));
             let made = client.call(call)?.body;
             hand_out(format, made, wished.save.as_deref())?;
@@ -72,6 +73,7 @@ pub(in crate::cli) fn key(client: &Client, format: Format, command: &Key) -> Out
             show(format, &client.list(KEYS)?, &columns);
         }
         Key::Rotate { id, grace_s, save } => {
+            refuse_taken(save.as_deref())?;
             let path = format!("{KEYS}/{}", encode(id));
             let etag = client.get(&path)?.etag;
             let etag = etag.ok_or_else(|| Failure::failed("the server named no revision"))?;
@@ -112,6 +114,17 @@ fn key_body(wished: &KeyCreate) -> Value {
         body["expires_at"] = json!(end);
     }
     body
+}
+
+/// Before a key is made: one that could not be saved would have to be revoked again.
+fn refuse_taken(save: Option<&Path>) -> Outcome<()> {
+    match save.filter(|path| path.exists()) {
+        Some(path) => Err(Failure::failed(format!(
+            "{} exists; name another file",
+            path.display()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Shows a new key, or puts it into a file. If the file cannot be written it is shown after all:
@@ -208,7 +221,8 @@ pub(in crate::cli) fn limits(client: &Client, format: Format) -> Outcome<()> {
 /// What the server refuses.
 pub(in crate::cli) fn backup(client: &Client, format: Format) -> Outcome<()> {
     let call = Call::new("POST", "/v1/backups").with(Payload::Empty);
-    show(format, &client.call(call)?.body, &[]);
+    let columns = ["space", "revision", "as_of", "bytes", "sha256"];
+    show(format, &client.call(call)?.body, &columns);
     Ok(())
 }
 

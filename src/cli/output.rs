@@ -161,6 +161,18 @@ fn words_of_problem(answer: &Answer) -> String {
     text
 }
 
+/// Text as a terminal may get it: what steers one is shown as what it is.
+pub(in crate::cli) fn printable(text: &str) -> String {
+    let shown = |character: char| {
+        if character.is_control() {
+            character.escape_default().to_string()
+        } else {
+            character.to_string()
+        }
+    };
+    text.chars().map(shown).collect()
+}
+
 /// One fault of a field or of a row of a feed.
 pub(in crate::cli) fn complaint(error: &Value) -> String {
     let word = |name: &str| error[name].as_str().unwrap_or_default();
@@ -179,7 +191,7 @@ pub(in crate::cli) fn complaint(error: &Value) -> String {
     if let Some(meant) = error["did_you_mean"].as_str() {
         let _ = write!(text, ", did you mean \"{meant}\"?");
     }
-    text
+    printable(&text)
 }
 
 /// Ends the process's work: prints a failure and gives its code.
@@ -296,7 +308,7 @@ pub(in crate::cli) fn cell(value: &Value) -> String {
         Value::Null => "–".to_owned(),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => printable(text),
         Value::Array(entries) if entries.iter().all(|entry| !entry.is_object()) => {
             entries.iter().map(cell).collect::<Vec<_>>().join(", ")
         }
@@ -364,6 +376,16 @@ mod tests {
             row 7, price: expected a number (bad-format)\n  \
             row 8: not JSON (bad-format)";
         assert_eq!(failure.text, expected);
+    }
+
+    #[test]
+    fn what_a_feed_holds_does_not_steer_the_terminal() {
+        let error = json!({ "row": 3, "code": "bad-format", "message": "found \"\u{1b}[31m\n\"" });
+        assert_eq!(
+            complaint(&error),
+            r#"row 3: found "\u{1b}[31m\n" (bad-format)"#
+        );
+        assert_eq!(cell(&json!("a\u{7}b")), r"a\u{7}b");
     }
 
     #[test]

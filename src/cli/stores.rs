@@ -13,14 +13,16 @@ use crate::cli::output::{Failure, Format, Outcome, note, show};
 use crate::cli::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::record::json::RecordForms;
+use crate::store::Finding;
 use crate::store::Revision;
 use crate::store::backup::BackupError;
 use crate::store::backup::dir::DirBackups;
 use crate::store::backup::export::{ExportError, export_stopped};
 use crate::store::backup::import::{ImportError, Over, import};
 use crate::store::backup::restore::{Loss, RestoreError, Step, Target, restore};
-use crate::store::backup::verify::{verify_dir, verify_file};
+use crate::store::backup::verify::{verify_backups, verify_dir, verify_file};
 use crate::store::disk::RealDisk;
+use crate::store::layout;
 use crate::store::seam::Backups;
 use crate::store::start::{self, Class, Parts, Report, Settings as StoreSettings, StartError};
 
@@ -90,6 +92,7 @@ impl Stopped {
     /// Exit code 7 if a byte of the file is wrong, 4 if there is a store already; nothing changes
     /// then.
     pub(in crate::cli) fn import(&self, format: Format, file: &Path, over: Over) -> Outcome<()> {
+        readable(file)?;
         let made = import(&self.settings, &self.parts, file, over);
         let made = made.map_err(|error| match error {
             ImportError::File(error) => backup_failure(&error),
@@ -173,25 +176,23 @@ impl Stopped {
         Ok(())
     }
 
-    /// Reads everything, changes nothing, and says what a start would do.
+    /// Reads everything, changes nothing, and says what a start would do. A folder of backups is
+    /// read as what it is.
     ///
     /// # Errors
-    /// Exit code 7 if anything is damaged, 1 if the directory is in use.
+    /// Exit code 7 if anything is damaged, 1 if the directory is in use or holds neither.
     pub(in crate::cli) fn verify(&self, format: Format, backup_dir: &Path) -> Outcome<()> {
+        let is_store = layout::is_store(self.parts.disk.as_ref(), &self.settings.path);
+        if !is_store.map_err(|error| backup_failure(&error.into()))? {
+            return self.verify_backups(format);
+        }
         let scratch = TempFolder::make("verify")?;
         let verified = verify_dir(&self.settings, &self.parts, backup_dir, scratch.path());
         let verified = verified.map_err(|error| backup_failure(&error))?;
         if let Err(error @ StartError::Locked { .. }) = &verified.start {
             return Err(store_failure(error));
         }
-        let findings = verified.findings.iter().map(|finding| {
-            json!({ "file": finding.path, "offset": finding.offset, "what": finding.what })
-        });
-        let findings: Vec<Value> = findings.collect();
-        let n_findings = findings.len();
-        if 0 < n_findings {
-            show(format, &Value::Array(findings), &["file", "offset", "what"]);
-        }
+        show_findings(format, &verified.findings);
         match &verified.start {
             Ok(report) => {
                 tell(report);
@@ -206,11 +207,45 @@ impl Stopped {
             note("everything is whole");
             return Ok(());
         }
-        Err(Failure::damaged(match n_findings {
+        Err(Failure::damaged(match verified.findings.len() {
             0 => "the store is not as it was left".to_owned(),
-            1 => "one place is damaged".to_owned(),
-            n => format!("{n} places are damaged"),
+            n => n_damaged(n),
         }))
+    }
+
+    fn verify_backups(&self, format: Format) -> Outcome<()> {
+        let folder = &self.settings.path;
+        let read = verify_backups(&self.parts, folder);
+        let read = read.map_err(|error| backup_failure(&error))?;
+        if read.n_backups == 0 {
+            let shown = folder.display();
+            return Err(Failure::failed(format!(
+                "{shown} holds neither a store nor backups"
+            )));
+        }
+        show_findings(format, &read.findings);
+        match read.findings.len() {
+            0 => {
+                note(&format!("backups: {}, all whole", read.n_backups));
+                Ok(())
+            }
+            n => Err(Failure::damaged(n_damaged(n))),
+        }
+    }
+}
+
+fn show_findings(format: Format, findings: &[Finding]) {
+    let row = |own: &Finding| json!({ "file": own.path, "offset": own.offset, "what": own.what });
+    let rows: Vec<Value> = findings.iter().map(row).collect();
+    if !rows.is_empty() {
+        show(format, &Value::Array(rows), &["file", "offset", "what"]);
+    }
+}
+
+fn n_damaged(n: usize) -> String {
+    match n {
+        1 => "one place is damaged".to_owned(),
+        n => format!("{n} places are damaged"),
     }
 }
 
@@ -219,6 +254,7 @@ impl Stopped {
 /// # Errors
 /// Exit code 7 if a byte of it is wrong.
 pub(in crate::cli) fn verify_export(format: Format, file: &Path) -> Outcome<()> {
+    readable(file)?;
     let whole = verify_file(&RealDisk, &RecordForms, file);
     let whole = whole.map_err(|error| backup_failure(&error))?;
     let revisions = whole.header.revisions.iter();
@@ -231,6 +267,13 @@ pub(in crate::cli) fn verify_export(format: Format, file: &Path) -> Outcome<()> 
         "sha256": whole.written.sha256.to_string(),
     });
     show(format, &said, &[]);
+    Ok(())
+}
+
+/// That there is a file: what is missing is no failing disk.
+fn readable(file: &Path) -> Outcome<()> {
+    let opened = std::fs::File::open(file);
+    opened.with_context(|| format!("{} cannot be read", file.display()))?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! What merchandisers do: promotions and demotions, over the API.
 
+use std::fmt::Write as _;
 use std::io::Read;
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use crate::cli::args::Promo;
 use crate::cli::client::{Call, Client, Payload, encode, with_query};
-use crate::cli::output::{Failure, Format, Outcome, cell, note, show};
+use crate::cli::output::{Failure, Format, Outcome, note, show};
 
 /// What a change shows of the promotion it left.
 const CHANGED: [&str; 5] = ["id", "name", "state", "resolved", "revision"];
@@ -60,21 +61,8 @@ fn path_of(id: &str) -> String {
 fn create(client: &Client, format: Format, file: &Path) -> Outcome<()> {
     let call = Call::new("POST", "/v1/promotions").with(Payload::Json(read_json(file)?));
     let created = client.call(call)?.body;
-    for warning in created["warnings"].as_array().into_iter().flatten() {
-        let place = warning["pointer"].as_str().unwrap_or_default();
-        let text = warning["message"]
-            .as_str()
-            .or_else(|| warning["text"].as_str());
-        let market = warning["market"]
-            .as_str()
-            .map(|market| format!(" in {market}"));
-        let market = market.unwrap_or_default();
-        note(&format!(
-            "warning: {place} {}{market} ({})",
-            text.unwrap_or_default(),
-            cell(&warning["code"])
-        ));
-    }
+    let warnings = created["warnings"].as_array().into_iter().flatten();
+    warnings.for_each(|own| note(&format!("warning: {}", warning(own))));
     show(format, &created, &CHANGED);
     Ok(())
 }
@@ -84,6 +72,24 @@ fn step(client: &Client, format: Format, id: &str, verb: &str, etag: &str) -> Ou
     let answer = client.call(Call::new("POST", &path).if_match(etag))?;
     show(format, &answer.body, &CHANGED);
     Ok(())
+}
+
+/// One remark of lint: where, what, in which market.
+fn warning(remark: &Value) -> String {
+    let word = |name: &str| remark[name].as_str().unwrap_or_default();
+    let mut text = String::new();
+    if !word("pointer").is_empty() {
+        let _ = write!(text, "{}: ", word("pointer"));
+    }
+    text.push_str(word("detail"));
+    if let Some(market) = remark["market"].as_str() {
+        let _ = write!(text, ", in {market}");
+    }
+    let _ = write!(text, " ({})", word("code"));
+    if let Some(meant) = remark["did_you_mean"].as_str() {
+        let _ = write!(text, ", did you mean \"{meant}\"?");
+    }
+    text
 }
 
 /// A JSON document from a file, or from standard input.
@@ -104,7 +110,24 @@ fn read_json(file: &Path) -> Outcome<Value> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_remark_is_told_in_words_with_its_place() {
+        let unmeasured = json!({ "code": "unmeasured", "detail": "not measured", "pointer": "" });
+        assert_eq!(warning(&unmeasured), "not measured (unmeasured)");
+        let unknown = json!({
+            "code": "unknown-value", "detail": "no variant has this value", "market": "se",
+            "pointer": "/selection/rule_sets/0/rules/0/in/0", "did_you_mean": "Nordvik",
+        });
+        assert_eq!(
+            warning(&unknown),
+            "/selection/rule_sets/0/rules/0/in/0: no variant has this value, in se \
+             (unknown-value), did you mean \"Nordvik\"?"
+        );
+    }
 
     #[test]
     fn a_file_that_is_no_json_is_named_with_its_place() {

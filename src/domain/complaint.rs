@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Most members of an enumeration that a fault names.
+const TOLD_MAX: usize = 12;
+
 /// What is wrong with a value, with the figures that say why.
 ///
 /// Each variant is one of the stable field codes of the API; [`Fault::code`] spells it and
@@ -11,11 +14,19 @@ pub enum Fault {
     /// Absent or null where a value is needed.
     #[error("is required")]
     Required,
+    /// A column that a feed needs and its header lacks.
+    #[error("is required, the header has \"{found}\"")]
+    RequiredColumn {
+        /// The header's names, cut to 80 characters.
+        found: String,
+    },
     /// Not a member of an enumeration.
-    #[error("\"{found}\" is not one of the known values")]
+    #[error("\"{found}\" is not one of {known}")]
     UnknownValue {
         /// The text that was sent.
         found: String,
+        /// All members, or "the known values" where they are many.
+        known: Box<str>,
         /// The nearest member, if one is near.
         did_you_mean: Option<String>,
     },
@@ -44,7 +55,7 @@ pub enum Fault {
         found: String,
     },
     /// Fewer characters than allowed.
-    #[error("at least {min} characters, found {have}")]
+    #[error("at least {}, found {have}", counted(*.min, "character", "characters"))]
     TooShort {
         /// Characters found.
         have: usize,
@@ -52,7 +63,7 @@ pub enum Fault {
         min: usize,
     },
     /// More characters than allowed.
-    #[error("at most {max} characters, found {have}")]
+    #[error("at most {}, found {have}", counted(*.max, "character", "characters"))]
     TooLong {
         /// Characters found.
         have: usize,
@@ -60,7 +71,7 @@ pub enum Fault {
         max: usize,
     },
     /// A list with too few entries.
-    #[error("at least {min} entries, found {have}")]
+    #[error("at least {}, found {have}", counted(*.min, "entry", "entries"))]
     TooFew {
         /// Entries found.
         have: usize,
@@ -68,7 +79,7 @@ pub enum Fault {
         min: usize,
     },
     /// A list with too many entries.
-    #[error("at most {max} entries, found {have}")]
+    #[error("at most {}, found {have}", counted(*.max, "entry", "entries"))]
     TooMany {
         /// Entries found.
         have: usize,
@@ -147,7 +158,7 @@ impl Fault {
     /// Stable code on the wire; never renamed or reused.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Required => "required",
+            Self::Required | Self::RequiredColumn { .. } => "required",
             Self::UnknownValue { .. } => "unknown-value",
             Self::UnknownField { .. } => "unknown-field",
             Self::WrongType { .. } => "wrong-type",
@@ -187,11 +198,16 @@ impl Fault {
         }
     }
 
-    /// A word that is none of `known`, with the nearest of them.
+    /// A word that is none of `known`, with the nearest of them, and all of them where they are few.
     pub fn unknown_value(found: &str, known: &[&str]) -> Self {
         let did_you_mean = crate::domain::text::nearest(found, known.iter().copied());
         Self::UnknownValue {
             found: found.to_owned(),
+            known: if known.len() <= TOLD_MAX {
+                known.join(", ").into()
+            } else {
+                "the known values".into()
+            },
             did_you_mean,
         }
     }
@@ -313,6 +329,11 @@ impl Complaints {
     }
 }
 
+/// A number of things, in words.
+fn counted(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
 /// Whether one pointer is the other, or leads into what it points at.
 fn touch(one: &str, other: &str) -> bool {
     let (short, long) = if one.len() < other.len() {
@@ -370,6 +391,20 @@ mod tests {
         let pointers = complaints.into_vec().into_iter().map(|found| found.pointer);
         let expected = ["/name", "/markets/1", "/markets/0", "/names"];
         assert_eq!(pointers.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_fault_says_what_would_fit() {
+        let said = |fault: Fault| fault.to_string();
+        let unknown = Fault::unknown_value("brand", &["variant", "product"]);
+        assert_eq!(said(unknown), "\"brand\" is not one of variant, product");
+        let unknown = Fault::unknown_value("brand", &["a"; TOLD_MAX + 1]);
+        assert_eq!(said(unknown), "\"brand\" is not one of the known values");
+        let short = |min| Fault::TooShort { have: 0, min };
+        assert_eq!(said(short(1)), "at least 1 character, found 0");
+        assert_eq!(said(short(2)), "at least 2 characters, found 0");
+        let few = Fault::TooFew { have: 0, min: 1 };
+        assert_eq!(said(few), "at least 1 entry, found 0");
     }
 
     #[test]

@@ -21,6 +21,7 @@ impl Currency {
             .map(Self)
             .ok_or_else(|| Fault::UnknownValue {
                 found: code.to_owned(),
+                known: "the codes of ISO 4217, such as SEK".into(),
                 did_you_mean: None,
             })
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use crate::domain::complaint::Fault;
+use crate::domain::text;
 
 /// Milliseconds of a day of 24 hours.
 pub const DAY_MS: i64 = 86_400_000;
@@ -123,9 +124,16 @@ impl Zone {
             .ok()
             .filter(|zone| zone.iana_name().is_some())
             .map(Self)
-            .ok_or_else(|| Fault::UnknownValue {
-                found: name.to_owned(),
-                did_you_mean: None,
+            .ok_or_else(|| {
+                let names: Vec<_> = jiff::tz::db().available().collect();
+                Fault::UnknownValue {
+                    found: name.to_owned(),
+                    known: "the zones of IANA, such as Europe/Stockholm".into(),
+                    did_you_mean: text::nearest(
+                        name,
+                        names.iter().map(jiff::tz::TimeZoneName::as_str),
+                    ),
+                }
             })
     }
 

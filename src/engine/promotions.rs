@@ -27,7 +27,7 @@ use crate::record::desk::CalendarV1;
 use crate::record::key;
 use crate::record::promotion::PromotionV1;
 use crate::selection::count::{Counts, counts};
-use crate::selection::lint::Lint;
+use crate::selection::remark::Lint;
 use crate::store::Revision;
 use crate::store::commit::Expected;
 

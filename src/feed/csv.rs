@@ -111,7 +111,9 @@ fn header(
             .iter()
             .any(|column| column.name == text::normal(needed))
         {
-            fatal.extend(refuse(row, needed, "", Fault::Required).errors);
+            let names: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
+            let found = names.join(", ").chars().take(80).collect();
+            fatal.extend(refuse(row, needed, "", Fault::RequiredColumn { found }).errors);
         }
     }
     if !fatal.is_empty() {
@@ -225,9 +227,11 @@ impl Splitter {
             Err(refuse(self.row, "", &String::from_utf8_lossy(value), fault))
         };
         if self.is_open {
-            let shown = String::from_utf8_lossy(&self.text);
-            let fault = Fault::bad_format("a closing quote", &shown);
-            return refused(&self.text, fault);
+            // The last cell ends where the feed does.
+            let closed = self.ends.split_last().and_then(|(_, closed)| closed.last());
+            let open = &self.text[closed.copied().unwrap_or_default()..];
+            let fault = Fault::bad_format("a closing quote", &String::from_utf8_lossy(open));
+            return refused(open, fault);
         }
         let (have, expected) = (self.ends.len(), columns.len());
         if have < expected {
@@ -393,6 +397,16 @@ mod tests {
         assert_eq!(taken.faults(), expected);
         assert_eq!(variants(&taken)[0].attributes.len(), 1);
         assert_eq!((taken.counts.rows, taken.counts.rejected), (1, 1));
+    }
+
+    #[test]
+    fn of_an_open_quote_the_open_cell_is_shown() {
+        let trial = Trial::of(Format::Csv, Kind::Catalogue);
+        let taken = trial
+            .read(b"variant,brand,color\nA,b,c\nB,b,\"re,d\n")
+            .unwrap();
+        let found: Vec<_> = taken.errors.iter().map(|error| &*error.value).collect();
+        assert_eq!(found, ["re,d\n"]);
     }
 
     #[track_caller]

@@ -210,7 +210,12 @@ fn attribute(
 pub(super) fn attr_of(name: &str) -> Result<Attr, Fault> {
     let attr = Attr::parse(name)?;
     if is_built_in(attr.as_str()) {
-        let why = format!("\"{attr}\" is built in and cannot be fed as an attribute");
+        let fed_as = match attr.as_str() {
+            "price" | "on_sale" => "; feed list_price and sale_price",
+            "in_stock" => "; feed stock",
+            _ => "",
+        };
+        let why = format!("\"{attr}\" is built in and cannot be fed as an attribute{fed_as}");
         return Err(Fault::Contradiction { why });
     }
     Ok(attr)

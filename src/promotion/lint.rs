@@ -10,7 +10,8 @@ use crate::promotion::slot::{Slot, SlotMask};
 use crate::promotion::terms::{Kind, Promotion, Restriction};
 use crate::selection::category::rows_in;
 use crate::selection::evaluate::evaluate;
-use crate::selection::lint::{self, Lint, LintCode, first_few};
+use crate::selection::lint::{self, first_few};
+use crate::selection::remark::{Lint, LintCode};
 
 /// From more promotions than this active at once in a market on, results are hard to foresee.
 pub const MANY_ACTIVE: u32 = 25;

@@ -16,6 +16,7 @@
 //! - [`handpick`]: imports of keys
 //! - [`category`]: the categories that hold what is selected
 //! - [`lint`]: what is odd about it without being wrong
+//! - [`remark`]: what lint says, as data and in words
 //! - [`explain`]: why it holds a variant, or does not
 //!
 //! Invariants: blocked products never appear by rule; another include never makes a set larger;
@@ -36,6 +37,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod handpick;
 pub mod lint;
+pub mod remark;
 
 #[cfg(test)]
 pub(crate) mod sample;

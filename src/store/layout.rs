@@ -195,6 +195,15 @@ pub fn generations(disk: &dyn Disk, data: &Path) -> io::Result<Vec<Generation>> 
     Ok(found)
 }
 
+/// Whether a directory holds a store, whole or damaged.
+///
+/// # Errors
+/// What the disk says.
+pub fn is_store(disk: &dyn Disk, data: &Path) -> io::Result<bool> {
+    let is_named = !matches!(current(disk, data)?, Said::Missing);
+    Ok(is_named || !generations(disk, data)?.is_empty())
+}
+
 /// Makes a new generation with an empty journal for each space, beginning at the era of
 /// `identity`. Neither FORMAT nor CURRENT says that it is there: [`complete`] and [`set_current`]
 /// do, when all that belongs to it is.

@@ -312,6 +312,15 @@ fn an_export_is_a_store_again_and_not_with_one_wrong_byte() {
     assert_eq!(served.terminate(), Some(0));
     run(folder.path(), &["backup", "kept", "--data", "copy"]).ok();
     run(folder.path(), &["verify", "copy"]).ok();
+    let kept = run(folder.path(), &["verify", "kept"]);
+    kept.ok();
+    assert!(kept.err.contains("all whole"), "{}", kept.err);
+    fs::create_dir(folder.path().join("bare")).unwrap();
+    for (path, said) in [("bare", "neither a store nor"), ("none", "cannot be read")] {
+        let refused = run(folder.path(), &["verify", path]);
+        assert_eq!(refused.code, Some(1), "{}", refused.err);
+        assert!(refused.err.contains(said), "{}", refused.err);
+    }
     assert_eq!(run(folder.path(), &["verify", "wrong.jsonl"]).code, Some(7));
     run(folder.path(), &["verify", "all.jsonl"]).ok();
 }
@@ -320,6 +329,8 @@ fn an_export_is_a_store_again_and_not_with_one_wrong_byte() {
 fn a_backup_is_told_with_its_size_and_digest() {
     let folder = tempfile::tempdir().unwrap();
     let (served, _) = set_up(folder.path());
+    let told = served.ada(&["backup"]);
+    assert!(first_row(&told).starts_with("config"), "{}", told.out);
     let items = served.ada(&["backup", "--format", "json"]).json()["items"].clone();
     let items = items.as_array().unwrap();
     assert_eq!(items.len(), 2);

@@ -38,6 +38,11 @@ async fn a_process_says_how_it_is() {
     assert_eq!(status.json["config"]["last_backup"], Value::Null);
     let limits = app.get("/v1/limits").await.json;
     assert_eq!(limits["promotion"]["name_chars_max"], 50);
+    assert_eq!(limits["variants_per_market_max"], 10_000_000);
+    assert_eq!(
+        limits["rank"],
+        json!({ "limit_max": 600, "offset_max": 10_000, "candidates_max": 10_000, "facets_max": 20 })
+    );
     assert_eq!(
         limits["rates"]["writes"],
         json!({ "calls": 20, "window_s": 1, "burst": 60 })

@@ -16,7 +16,7 @@ use crate::promotion::epoch::MeasurementDraft;
 use crate::promotion::terms::{MARKETS_MAX, MARKS_MAX, Promotion};
 use crate::selection::count::Counts;
 use crate::selection::definition::{KEYS_MAX, RULE_SETS_MAX, RULES_MAX, SelectionDraft};
-use crate::selection::lint::Lint;
+use crate::selection::remark::Lint;
 
 /// Fields that an answer carries and nobody sets.
 const SERVER_SET: [&str; 9] = [
@@ -175,6 +175,8 @@ pub struct CountsBody {
 pub struct Warning {
     /// Stable code.
     code: &'static str,
+    /// What is odd, in words.
+    detail: &'static str,
     /// Where in the object.
     pointer: String,
     /// The market concerned, if it is not all of them.
@@ -416,6 +418,7 @@ impl Warning {
         let counts = lint.counts.iter();
         Self {
             code: lint.code.as_str(),
+            detail: lint.code.words(),
             pointer: lint.pointer.clone(),
             market: lint.market.as_ref().map(ToString::to_string),
             counts: counts

@@ -9,8 +9,10 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use crate::access::may::{Object, Verb};
+use crate::api::storefront::rank_request;
 use crate::api::wire::answer;
 use crate::api::wire::list::LIMIT_MAX;
+use crate::catalogue::VARIANTS_MAX;
 use crate::domain::limits::{ACTIVE_PER_MARKET_MAX, HANDPICK_IMPORT_MAX, PROMOTION_NAME_CHARS_MAX};
 use crate::engine::error::EngineError;
 use crate::engine::health::{MarketStatus, Status};
@@ -123,7 +125,10 @@ pub struct LimitsBody {
     markets_max: usize,
     /// Promotions and demotions active at once in a market.
     active_per_market_max: usize,
+    /// Variants of a market.
+    variants_per_market_max: usize,
     promotion: PromotionLimits,
+    rank: RankLimits,
     feed: FeedLimits,
     /// Items of a list's page.
     list_limit_max: u32,
@@ -180,6 +185,22 @@ pub struct PromotionLimits {
     handpick_import_max: usize,
 }
 
+/// What bounds a page.
+#[derive(Debug, Serialize, ToSchema)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the wire says of every bound that it is one"
+)]
+pub struct RankLimits {
+    /// Items.
+    limit_max: u32,
+    /// Items skipped; cursors go beyond.
+    offset_max: u32,
+    /// Keys in the lists of `candidates`.
+    candidates_max: usize,
+    facets_max: usize,
+}
+
 /// What bounds a feed.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FeedLimits {
@@ -231,6 +252,7 @@ async fn read_limits(
     Ok(answer::ok(&LimitsBody {
         markets_max: engine.settings().markets_max,
         active_per_market_max: ACTIVE_PER_MARKET_MAX,
+        variants_per_market_max: VARIANTS_MAX,
         promotion: PromotionLimits {
             name_chars_max: PROMOTION_NAME_CHARS_MAX,
             markets_max: MARKETS_MAX,
@@ -241,6 +263,12 @@ async fn read_limits(
             values_per_rule_max: VALUES_MAX,
             category_marks_max: MARKS_MAX,
             handpick_import_max: HANDPICK_IMPORT_MAX,
+        },
+        rank: RankLimits {
+            limit_max: rank_request::LIMIT_MAX,
+            offset_max: rank_request::OFFSET_MAX,
+            candidates_max: rank_request::CANDIDATES_MAX,
+            facets_max: rank_request::FACETS_MAX,
         },
         feed: FeedLimits {
             bytes_max: FEED_BYTES_MAX,

@@ -26,6 +26,15 @@ pub struct Verified {
     pub start: Result<Report, StartError>,
 }
 
+/// What the backups of a folder are like.
+#[derive(Debug)]
+pub struct BackupsRead {
+    /// Backups in it.
+    pub n_backups: usize,
+    /// All that is damaged, file by file.
+    pub findings: Vec<Finding>,
+}
+
 impl Verified {
     /// Whether everything is as it was left. A torn last write is: a kill leaves one.
     pub fn is_whole(&self) -> bool {
@@ -100,12 +109,7 @@ pub fn verify_dir(
     };
     let mut findings = Vec::new();
     // The backups first: a start may write one more, in memory.
-    for path in backups.paths()? {
-        if let Err(error) = verify_file(parts.disk.as_ref(), forms.as_ref(), &path) {
-            findings.push(finding(&path, &error));
-        }
-    }
-    check_chunks(backups.chunks(), &mut findings)?;
+    check_backups(&backups, parts, &mut findings)?;
     let settings = Settings {
         ballast_mib: Some(0),
         ..settings.clone()
@@ -166,6 +170,36 @@ fn check_index(
             });
         }
     }
+}
+
+/// Reads every backup in a folder to its end, and the chunks beside them.
+///
+/// # Errors
+/// What the disk says while it is read.
+pub fn verify_backups(parts: &Parts, folder: &Path) -> Result<BackupsRead, BackupError> {
+    let disk = Arc::clone(&parts.disk);
+    let backups = DirBackups::new(disk, folder.to_path_buf(), parts.forms.clone());
+    let mut findings = Vec::new();
+    let n_backups = check_backups(&backups, parts, &mut findings)?;
+    Ok(BackupsRead {
+        n_backups,
+        findings,
+    })
+}
+
+fn check_backups(
+    backups: &DirBackups,
+    parts: &Parts,
+    findings: &mut Vec<Finding>,
+) -> io::Result<usize> {
+    let paths = backups.paths()?;
+    for path in &paths {
+        if let Err(error) = verify_file(parts.disk.as_ref(), parts.forms.as_ref(), path) {
+            findings.push(finding(path, &error));
+        }
+    }
+    check_chunks(backups.chunks(), findings)?;
+    Ok(paths.len())
 }
 
 /// Reads an export or a backup to its end.
