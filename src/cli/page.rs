@@ -28,11 +28,7 @@ pub(in crate::cli) fn rank(client: &Client, format: Format, command: &Rank) -> O
     };
     let answer = ask(request.clone())?;
     for warning in answer["warnings"].as_array().into_iter().flatten() {
-        note(&format!(
-            "{} ({})",
-            cell(&warning["detail"]),
-            cell(&warning["code"])
-        ));
+        note(&remark(warning));
     }
     if format != Format::Table {
         show(format, &answer, &[]);
@@ -54,6 +50,15 @@ pub(in crate::cli) fn rank(client: &Client, format: Format, command: &Rank) -> O
         say(&line);
     }
     Ok(())
+}
+
+/// What was odd about a request; of some oddities the answer gives the bare key.
+fn remark(warning: &Value) -> String {
+    let (code, detail) = (cell(&warning["code"]), cell(&warning["detail"]));
+    match &*code {
+        "unknown-category" => format!("this market has no category {detail} ({code})"),
+        _ => format!("{detail} ({code})"),
+    }
 }
 
 fn body(command: &Rank) -> Outcome<Value> {
@@ -310,6 +315,15 @@ fn summary(answer: &Value, command: &Rank) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unknown_category_is_said_to_be_one() {
+        let warning = json!({ "code": "unknown-category", "detail": "main:outerwaer" });
+        let expected = "this market has no category main:outerwaer (unknown-category)";
+        assert_eq!(remark(&warning), expected);
+        let warning = json!({ "code": "no-session", "detail": "no arm is counted" });
+        assert_eq!(remark(&warning), "no arm is counted (no-session)");
+    }
 
     fn item(position: u64, product: &str, rank: u64, level: &str) -> Value {
         json!({

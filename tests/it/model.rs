@@ -183,14 +183,31 @@ impl Run {
             let score = run.random.random_range(0..25);
             run.twin.goods.insert(format!("u{n:02}"), score);
         }
-        let feed: String = run
-            .twin
-            .goods
-            .iter()
-            .map(|(key, score)| replace(key, *score))
-            .collect();
-        run.import(feed, Mode::Full).await;
+        run.feed_all().await;
         run
+    }
+
+    /// All goods as they stand: of a market that has them already nothing changes.
+    async fn feed_all(&self) {
+        let goods = self.twin.goods.iter();
+        let feed = goods.map(|(key, score)| replace(key, *score)).collect();
+        self.import(feed, Mode::Full).await;
+    }
+
+    /// Settings that move nothing on a page, but everything that is read by them.
+    async fn set(&mut self) {
+        let name = format!("Sweden {}", self.random.random_range(0..3));
+        let redraft = |market: &Market| {
+            Ok(MarketDraft {
+                name: Some(name.clone()),
+                ..market.draft()
+            })
+        };
+        let (intent, render) = (Intent::system(), |_: &Market| answered());
+        self.engine
+            .edit_market(&intent, &market(), Known::Any, &redraft, &render)
+            .await
+            .unwrap();
     }
 
     async fn import(&self, feed: String, mode: Mode) {
@@ -215,12 +232,14 @@ impl Run {
     }
 
     async fn step(&mut self) {
-        match self.random.random_range(0..20) {
+        match self.random.random_range(0..23) {
             0..=5 => self.create().await,
             6..=8 => self.edit().await,
             9..=13 => self.take_step().await,
             14..=15 => self.feed().await,
             16..=18 => self.wait().await,
+            19..=20 => self.set().await,
+            21 => self.feed_all().await,
             _ => self.restart().await,
         }
     }
@@ -432,6 +451,7 @@ impl Run {
         let system = Principal::system();
         let answer = self.engine.rank(&system, &request, &extras).await.unwrap();
         let catalogue = &answer.state.catalogue;
+        assert_eq!(*catalogue.market(), *answer.state.market.value);
         let items = answer.page.items.iter();
         let found: Vec<String> = items
             .map(|item| catalogue.variant_key(item.row).to_string())
