@@ -32,6 +32,7 @@ pub(in crate::cli) fn serve(cli: &Cli, command: &Serve) -> Outcome<()> {
     } else {
         Clock::real()
     };
+    check_free(settings.server.listen)?;
     let stores = house::open_store(&settings, clock.now())?;
     let runtime = house::runtime()?;
     let outcome = runtime.block_on(run(&settings, clock, stores));
@@ -64,6 +65,13 @@ fn check_reach(settings: &Settings, allow_plaintext: bool) -> Outcome<()> {
         "keys would travel to {listen} in the clear: put a proxy with TLS in front and name it in \
          server.trusted_proxies, or say --allow-plaintext"
     )))
+}
+
+/// Fails while nothing has been made or touched yet if the address cannot be listened on.
+fn check_free(listen: SocketAddr) -> Outcome<()> {
+    let probe = std::net::TcpListener::bind(listen);
+    probe.with_context(|| format!("{listen} cannot be listened on"))?;
+    Ok(())
 }
 
 async fn run(settings: &Settings, clock: Clock, stores: Opened) -> Outcome<()> {

@@ -17,6 +17,7 @@ use crate::domain::money::Percent;
 use crate::domain::time::{Timestamp, Today};
 use crate::engine::commit::{Change, Intent, Known, Missed, StoredAnswer, TRIES, Written};
 use crate::engine::error::EngineError;
+use crate::engine::markets::market_state;
 use crate::engine::snapshot::{Held, Snapshot};
 use crate::engine::start::Engine;
 use crate::promotion::draft::{Made, PromotionDraft};
@@ -231,6 +232,9 @@ impl Engine {
         }
         let now = self.now();
         let snapshot = self.snapshot();
+        if let Some(market) = &filter.market {
+            market_state(&snapshot, market)?;
+        }
         let own = snapshot
             .promotions
             .values()

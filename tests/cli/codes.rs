@@ -95,3 +95,14 @@ fn unreadable_input_is_told_before_anybody_is_asked() {
     assert_eq!(said.code, Some(1));
     assert!(said.err.contains("no.key"), "{}", said.err);
 }
+
+#[test]
+fn a_taken_address_is_told_before_a_store_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let said = run(folder.path(), &["serve", "--listen", &address]);
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(said.err.contains("cannot be listened on"), "{}", said.err);
+    assert!(!folder.path().join("data").exists(), "nothing was made");
+}
