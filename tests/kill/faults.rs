@@ -417,12 +417,11 @@ fn no_acknowledged_write_is_lost_at_any_fault_point() {
             let passes = dice.below(n_passes);
             let armed = Armed { point, passes };
             println!("{:?} {way:?} {armed:?}", began.elapsed());
-            match way {
-                Way::FirstStart => die_at_first_start(armed, seed),
-                _ => {
-                    let world = worlds.entry(way).or_insert_with(|| World::new(seed));
-                    world.die(way, armed);
-                }
+            if way == Way::FirstStart {
+                die_at_first_start(armed, seed);
+            } else {
+                let world = worlds.entry(way).or_insert_with(|| World::new(seed));
+                world.die(way, armed);
             }
             n_done += 1;
         }
