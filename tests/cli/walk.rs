@@ -335,7 +335,8 @@ fn a_backup_is_told_with_its_size_and_digest() {
     let items = items.as_array().unwrap();
     assert_eq!(items.len(), 2);
     for item in items {
-        let begins = format!("{}-", item["space"].as_str().unwrap());
+        let space = item["space"].as_str().unwrap();
+        let begins = format!("{space}-{}.", item["revision"]);
         let files = fs::read_dir(folder.path().join("data/backup")).unwrap();
         let mut paths = files.map(|entry| entry.unwrap().path());
         let is_own = |path: &PathBuf| {

@@ -18,7 +18,6 @@ pub(crate) struct Plain<'a> {
 impl<'a> Plain<'a> {
     /// Reads the text once.
     pub(crate) fn new(text: &'a str) -> Self {
-        // Without short cuts, so that it compiles to vector comparisons.
         let specials = text.bytes().fold(false, |any, byte| any | is_special(byte));
         Self {
             text,
@@ -44,6 +43,10 @@ impl<'a> Plain<'a> {
     }
 }
 
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "short cuts would keep the loop over it from becoming vector comparisons"
+)]
 fn is_special(byte: u8) -> bool {
     (byte < b' ') | (byte == b'"') | (byte == b'\\')
 }
