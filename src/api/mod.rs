@@ -69,6 +69,7 @@ fn collected(stop: Stop, settings: &Settings) -> OpenApiRouter<Engine> {
         .merge(merchandiser::mappings::routes())
         .merge(merchandiser::imports::routes())
         .merge(merchandiser::promotion_list::routes())
+        .merge(merchandiser::calendar::routes())
         .merge(merchandiser::promotions::routes())
         .merge(merchandiser::picks::routes())
         .merge(operator::keys::routes())

@@ -15,7 +15,8 @@
 //!   [`view`], [`goods`] and, where goods are lost, their [`standing`]
 //! - [`rank`]: a search panel asks for a page; [`idle`] says who would move it and does not,
 //!   [`pages`] counts it
-//! - [`promotions`], [`picks`]: what merchandisers decide, and what it holds
+//! - [`promotions`], [`picks`]: what merchandisers decide, and what it holds; [`calendar`]: how full
+//!   a market is
 //! - [`markets`], [`mappings`], [`imports`] and their [`results`], [`browse`]: shop fronts, feeds, looking around in the goods
 //! - [`keys`]: who may come in, [`uses`] when they last did; [`health`], [`jobs`], [`backups`], [`upkeep`]: keeping it running
 //! - [`error`]: what is refused, [`refusals`] what remembers it, [`audit`] who reads all of it
@@ -33,6 +34,7 @@ mod asked;
 pub mod audit;
 pub mod backups;
 pub mod browse;
+pub mod calendar;
 mod chain;
 pub mod clock;
 pub mod commit;

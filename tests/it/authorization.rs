@@ -38,6 +38,13 @@ const TABLE: &[Row] = &[
     ("PATCH", "/v1/markets/{market}", "{}", "-----x-", Market),
     (
         "GET",
+        "/v1/markets/{market}/calendar",
+        "",
+        "--xx-x-",
+        Market,
+    ),
+    (
+        "GET",
         "/v1/markets/{market}/categories",
         "",
         "-xxxxx-",

@@ -129,6 +129,75 @@ async fn one_answer_names_everything_that_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_calendar_says_how_full_a_market_is() {
+    let app = App::shop(10).await;
+    let read = async |query: &str| app.get(&format!("/v1/markets/se/calendar{query}")).await;
+    let empty = read("").await;
+    empty.is(200);
+    assert_eq!(empty.json["segments"][0]["count"], 0);
+    assert_eq!(empty.json["segments"].as_array().unwrap().len(), 1);
+    let keys = [
+        app.key("merchandiser", &json!({})).await,
+        app.key("merchandiser", &json!({})).await,
+    ];
+    for n in 0..100 {
+        let mut body = promotion(&format!("No {n:02}"), "low", &["p001"]);
+        if n == 0 {
+            body["end"] = json!("2027-03-12");
+        }
+        app.ask_as(
+            &keys[n % 2],
+            "POST",
+            "/v1/promotions",
+            &[],
+            &body.to_string(),
+        )
+        .await
+        .is(201);
+    }
+    let mut held_back = promotion("Held back", "high", &["p002"]);
+    held_back["suspended"] = json!(true);
+    app.post("/v1/promotions", &held_back).await.is(201);
+    let week = read("?from=2027-03-09&to=2027-03-13").await;
+    let stretch = |start: &str, end: &str, count: u32| {
+        json!({ "start": format!("2027-03-{start}T23:00:00.000Z"),
+            "end": format!("2027-03-{end}T23:00:00.000Z"), "count": count })
+    };
+    assert_eq!(
+        week.json["segments"],
+        json!([
+            stretch("08", "09", 0),
+            stretch("09", "11", 100),
+            stretch("11", "12", 1),
+            stretch("12", "13", 0)
+        ])
+    );
+    assert_eq!(week.json["first_full"], "2027-03-09T23:00:00.000Z");
+    assert_eq!(week.json["free_from"], "2027-03-11T23:00:00.000Z");
+    assert_eq!(
+        (
+            &week.json["limit"],
+            week.json["bars"].as_array().unwrap().len()
+        ),
+        (&json!(100), 100)
+    );
+    let last = read("?from=2027-03-12T00:00:00Z&to=2027-03-12").await;
+    let bars = last.json["bars"].as_array().unwrap();
+    assert_eq!(
+        (bars.len(), &bars[0]["name"], &bars[0]["level"]),
+        (1, &json!("No 00"), &json!("low"))
+    );
+    assert_eq!(last.json["first_full"], json!(null));
+    let turned = read("?from=2027-03-12&to=2027-03-11").await;
+    let out_of_range = ("/to".to_owned(), "out-of-range".to_owned());
+    assert_eq!(turned.complaints(), [out_of_range]);
+    read("?from=tomorrow&to=x").await.refuses(422, "invalid");
+    app.get("/v1/markets/nope/calendar")
+        .await
+        .refuses(404, "not-found");
+}
+
+#[tokio::test]
 async fn a_hundred_active_promotions_fill_a_market() {
     let app = App::shop(10).await;
     let keys = [

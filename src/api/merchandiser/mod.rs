@@ -1,5 +1,6 @@
 //! What merchandisers call.
 
+pub mod calendar;
 pub mod catalogue;
 pub mod imports;
 pub mod mappings;

@@ -1,0 +1,88 @@
+//! How full a market is over time, for those who plan.
+
+use crate::access::may::{Object, Verb};
+use crate::access::principal::Principal;
+use crate::booking::{Calendar, Full, Segment};
+use crate::domain::id::{MarketId, PromotionId};
+use crate::domain::limits::ACTIVE_PER_MARKET_MAX;
+use crate::domain::time::{DAY_MS, GivenTime, Period};
+use crate::engine::error::EngineError;
+use crate::engine::markets::market_state;
+use crate::engine::snapshot::{Held, Snapshot};
+use crate::engine::start::Engine;
+use crate::promotion::terms::Promotion;
+
+/// Days told about unless the caller names an end.
+const DAYS: i64 = 92;
+
+/// The period that is asked about.
+#[derive(Clone, Debug, Default)]
+pub struct WishedPeriod {
+    /// From here on; now if absent. A date is the midnight of the market.
+    pub from: Option<GivenTime>,
+    /// Up to here; 92 days after the beginning if absent. A date is inclusive.
+    pub to: Option<GivenTime>,
+}
+
+/// Who holds a place in a market when, and how many at once.
+#[derive(Debug)]
+pub struct MarketCalendar {
+    /// The period told about.
+    pub period: Period,
+    /// How many hold a place, in maximal stretches that cover the period.
+    pub segments: Vec<Segment>,
+    /// Promotions and demotions that hold a place somewhere inside, by start, then id.
+    pub bars: Vec<Held<Promotion>>,
+    /// The first instant inside without room, and when there is room again.
+    pub full: Option<Full<PromotionId>>,
+}
+
+impl Engine {
+    /// How full a market is: every promotion and demotion neither suspended nor archived counts
+    /// over its whole period, as it stands now.
+    ///
+    /// # Errors
+    /// What the caller may not do; `not-found`; `out-of-range` at `/to` unless it lies behind the
+    /// beginning.
+    pub fn calendar(
+        &self,
+        principal: &Principal,
+        market: &MarketId,
+        wish: &WishedPeriod,
+    ) -> Result<MarketCalendar, EngineError> {
+        principal.may(Verb::ReadPromotions, &Object::Market(market))?;
+        let snapshot = self.snapshot();
+        let state = market_state(&snapshot, market)?;
+        let zone = Some(&state.market.value.locale.zone);
+        let from = wish.from.as_ref().and_then(|from| from.as_start(zone));
+        let from = from.unwrap_or_else(|| self.now());
+        let to = wish.to.as_ref().and_then(|to| to.as_end(zone));
+        let to = to.unwrap_or_else(|| from.plus_ms(DAYS * DAY_MS));
+        let period = Period::new(from, to);
+        let period = period.map_err(|fault| EngineError::Invalid(vec![fault.at("/to")]))?;
+        let mut bars = holders(&snapshot, market);
+        let capacity = u32::try_from(ACTIVE_PER_MARKET_MAX).expect("a hundred");
+        let places = bars.iter().map(|held| (held.value.id, held.value.period));
+        let calendar = Calendar::open(capacity, places);
+        bars.retain(|held| {
+            let own = held.value.period;
+            own.start() < period.end() && period.start() < own.end()
+        });
+        bars.sort_by_key(|held| (held.value.period.start(), held.value.id));
+        Ok(MarketCalendar {
+            segments: calendar.segments(period),
+            full: calendar.room(period, None).err(),
+            period,
+            bars,
+        })
+    }
+}
+
+/// Promotions and demotions that take places in a market.
+fn holders(snapshot: &Snapshot, market: &MarketId) -> Vec<Held<Promotion>> {
+    let own = snapshot.promotions.values().filter(|held| {
+        let promotion = &held.value;
+        promotion.markets.contains(market) && !promotion.suspended && !promotion.archived
+    });
+    own.cloned().collect()
+}
