@@ -25,7 +25,9 @@ pub(crate) fn reached(name: &'static str) {
     // Dropped, the scenario would disarm the points; it is meant for the whole process.
     ARMED.call_once(|| std::mem::forget(fail::FailScenario::setup()));
     fail::fail_point!(name, |_| {
-        let _ = writeln!(std::io::stderr(), "dies at {name}");
+        // In one write, so that no other thread's line comes between.
+        let line = format!("dies at {name}\n");
+        let _ = std::io::stderr().write_all(line.as_bytes());
         std::process::abort();
     });
 }
