@@ -1,16 +1,25 @@
-//! How full a market is over time, for those who plan.
+//! The calendar of a market: whether there is room for what is being decided, and how full it is over
+//! time, for those who plan.
+//!
+//! It is folded from the promotions, never stored. What is being decided needs room from now on;
+//! who plans is told of whole periods.
 
 use crate::access::may::{Object, Verb};
 use crate::access::principal::Principal;
 use crate::booking::{Calendar, Full, Segment};
 use crate::domain::id::{MarketId, PromotionId};
 use crate::domain::limits::ACTIVE_PER_MARKET_MAX;
-use crate::domain::time::{DAY_MS, GivenTime, Period};
+use crate::domain::time::{DAY_MS, GivenTime, Period, Timestamp};
 use crate::engine::error::EngineError;
 use crate::engine::markets::market_state;
 use crate::engine::snapshot::{Held, Snapshot};
 use crate::engine::start::Engine;
+use crate::promotion::state::occupies_calendar;
 use crate::promotion::terms::Promotion;
+
+/// Places of a market.
+#[expect(clippy::cast_possible_truncation, reason = "a hundred")]
+const CAPACITY: u32 = ACTIVE_PER_MARKET_MAX as u32;
 
 /// Days told about unless the caller names an end.
 const DAYS: i64 = 92;
@@ -61,9 +70,8 @@ impl Engine {
         let period = Period::new(from, to);
         let period = period.map_err(|fault| EngineError::Invalid(vec![fault.at("/to")]))?;
         let mut bars = holders(&snapshot, market);
-        let capacity = u32::try_from(ACTIVE_PER_MARKET_MAX).expect("a hundred");
         let places = bars.iter().map(|held| (held.value.id, held.value.period));
-        let calendar = Calendar::open(capacity, places);
+        let calendar = Calendar::open(CAPACITY, places);
         bars.retain(|held| {
             let own = held.value.period;
             own.start() < period.end() && period.start() < own.end()
@@ -85,4 +93,51 @@ fn holders(snapshot: &Snapshot, market: &MarketId) -> Vec<Held<Promotion>> {
         promotion.markets.contains(market) && !promotion.suspended && !promotion.archived
     });
     own.cloned().collect()
+}
+
+/// A place in every market over the whole period ahead, all markets or none. A change that takes
+/// no more than it held before needs no new place.
+pub(in crate::engine) fn check_calendars(
+    snapshot: &Snapshot,
+    before: Option<&Held<Promotion>>,
+    promotion: &Promotion,
+    now: Timestamp,
+) -> Result<(), EngineError> {
+    let Some(wish) = occupies_calendar(promotion, now) else {
+        return Ok(());
+    };
+    for market in &promotion.markets {
+        let held = before
+            .map(|held| &*held.value)
+            .filter(|old| old.markets.contains(market));
+        let covered = held.and_then(|old| occupies_calendar(old, now));
+        if covered.is_some_and(|old| old.start() <= wish.start() && wish.end() <= old.end()) {
+            continue;
+        }
+        if let Err(full) = calendar_ahead(snapshot, market, now).room(wish, Some(&promotion.id)) {
+            return Err(market_full(market, &full));
+        }
+    }
+    Ok(())
+}
+
+/// The calendar of a market from now on, folded from its promotions.
+fn calendar_ahead(snapshot: &Snapshot, market: &MarketId, now: Timestamp) -> Calendar<PromotionId> {
+    let own = snapshot
+        .promotions
+        .values()
+        .filter(|held| held.value.markets.contains(market));
+    let entries =
+        own.filter_map(|held| Some((held.value.id, occupies_calendar(&held.value, now)?)));
+    Calendar::open(CAPACITY, entries)
+}
+
+fn market_full(market: &MarketId, full: &Full<PromotionId>) -> EngineError {
+    EngineError::MarketFull {
+        market: market.clone(),
+        limit: ACTIVE_PER_MARKET_MAX,
+        first_full: full.first,
+        free_from: full.free_from,
+        promotions: full.holders.iter().map(ToString::to_string).collect(),
+    }
 }

@@ -9,12 +9,11 @@ use std::sync::Arc;
 
 use crate::access::may::{Object, Verb};
 use crate::access::principal::Principal;
-use crate::booking::{Calendar, Full};
 use crate::catalogue::Catalogue;
 use crate::domain::id::{MarketId, PromotionId};
-use crate::domain::limits::ACTIVE_PER_MARKET_MAX;
 use crate::domain::money::Percent;
 use crate::domain::time::{Timestamp, Today};
+use crate::engine::calendar::check_calendars;
 use crate::engine::commit::{Change, Intent, Known, Missed, StoredAnswer, TRIES, Written};
 use crate::engine::error::EngineError;
 use crate::engine::markets::market_state;
@@ -22,7 +21,7 @@ use crate::engine::snapshot::{Held, Snapshot};
 use crate::engine::start::Engine;
 use crate::promotion::draft::{Made, PromotionDraft};
 use crate::promotion::lint::lint;
-use crate::promotion::state::{self, Refusal, State, occupies_calendar};
+use crate::promotion::state::{self, Refusal, State};
 use crate::promotion::terms::{Kind, Promotion};
 use crate::record::desk::CalendarV1;
 use crate::record::key;
@@ -531,57 +530,5 @@ fn check_name(snapshot: &Snapshot, promotion: &Promotion) -> Result<(), EngineEr
             id: held.value.id.to_string(),
         }),
         None => Ok(()),
-    }
-}
-
-/// A place in every market over the whole period ahead, all markets or none. A change that takes
-/// no more than it held before needs no new place.
-fn check_calendars(
-    snapshot: &Snapshot,
-    before: Option<&Held<Promotion>>,
-    promotion: &Promotion,
-    now: Timestamp,
-) -> Result<(), EngineError> {
-    let Some(wish) = occupies_calendar(promotion, now) else {
-        return Ok(());
-    };
-    for market in &promotion.markets {
-        let held = before
-            .map(|held| &*held.value)
-            .filter(|old| old.markets.contains(market));
-        let covered = held.and_then(|old| occupies_calendar(old, now));
-        if covered.is_some_and(|old| old.start() <= wish.start() && wish.end() <= old.end()) {
-            continue;
-        }
-        if let Err(full) = calendar(snapshot, market, now).room(wish, Some(&promotion.id)) {
-            return Err(market_full(market, &full));
-        }
-    }
-    Ok(())
-}
-
-/// The calendar of a market, folded from its promotions.
-pub(in crate::engine) fn calendar(
-    snapshot: &Snapshot,
-    market: &MarketId,
-    now: Timestamp,
-) -> Calendar<PromotionId> {
-    let own = snapshot
-        .promotions
-        .values()
-        .filter(|held| held.value.markets.contains(market));
-    let entries =
-        own.filter_map(|held| Some((held.value.id, occupies_calendar(&held.value, now)?)));
-    let capacity = u32::try_from(ACTIVE_PER_MARKET_MAX).expect("a hundred");
-    Calendar::open(capacity, entries)
-}
-
-fn market_full(market: &MarketId, full: &Full<PromotionId>) -> EngineError {
-    EngineError::MarketFull {
-        market: market.clone(),
-        limit: ACTIVE_PER_MARKET_MAX,
-        first_full: full.first,
-        free_from: full.free_from,
-        promotions: full.holders.iter().map(ToString::to_string).collect(),
     }
 }
