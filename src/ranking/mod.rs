@@ -12,7 +12,8 @@
 //! - [`query`]: what is asked; [`filter`]: its clauses over postings; [`matching`], [`facet`]: counts
 //! - [`page`]: the answer, by one of three plans that give the same items: [`eager`] from the
 //!   shortest list or by a scan of words, or the lazy [`merge`]
-//! - [`cursor`]: where the next page begins; [`explain`]: why a variant stands where it stands
+//! - [`cursor`]: where the next page begins; [`explain`]: why a variant stands where it stands;
+//!   [`diff`]: what other promotions would change on a page
 //!
 //! This room knows neither sessions nor arms, permissions nor time: it sees one mask.
 //!
@@ -28,6 +29,7 @@ pub mod build;
 mod classes;
 mod clause;
 pub mod cursor;
+pub mod diff;
 mod eager;
 pub mod edit;
 pub mod explain;
