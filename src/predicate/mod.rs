@@ -7,6 +7,7 @@
 //! - [`matcher`]: what a value must be, typed for one market, and the check of one against the
 //!   other
 //! - [`rule`]: [`RuleSet`](rule::RuleSet), typed
+//! - [`words`]: rules as people say them
 //! - [`facts`]: whatever can tell its attribute values, and [`first_failure`](facts::first_failure)
 //!
 //! Invariants: the order of rules and of values is irrelevant to whether a thing fits; exclude is
@@ -19,4 +20,5 @@
 pub mod facts;
 pub mod matcher;
 pub mod rule;
+pub mod words;
 pub mod written;

@@ -7,6 +7,8 @@ use crate::domain::time::Today;
 use crate::domain::value::{Value, ValueRef};
 use crate::predicate::facts::{Facts, first_failure};
 use crate::predicate::rule::{Op, Rule};
+use crate::predicate::words;
+use crate::predicate::written::WrittenRule;
 use crate::selection::compile::{products_of_cross_key, readable_set};
 use crate::selection::definition::Selection;
 
@@ -56,6 +58,58 @@ impl Why {
     /// The first rule set that holds it.
     pub fn first_set(&self) -> Option<usize> {
         self.sets.iter().position(|set| *set == SetWhy::Holds)
+    }
+}
+
+impl Why {
+    /// What decides, in words.
+    pub fn in_words(&self) -> String {
+        match (self.handpicked, self.first_set(), self.blocked) {
+            (Some(Pick::Key(_)), ..) => "its product is picked by hand".to_owned(),
+            (Some(Pick::CrossKey(_)), ..) => {
+                "its product is picked by hand, by a cross-market key".to_owned()
+            }
+            (None, Some(set), false) => format!("rule set {} holds it", set + 1),
+            (None, Some(set), true) => {
+                format!(
+                    "rule set {} would hold it, but its product is blocked",
+                    set + 1
+                )
+            }
+            (None, None, _) if self.sets.is_empty() => {
+                "it is not picked by hand and there are no rules".to_owned()
+            }
+            (None, None, _) => "it is not picked by hand and no rule set holds it".to_owned(),
+        }
+    }
+}
+
+impl SetWhy {
+    /// The first rule that dropped the variant, counted from 0.
+    pub fn dropped_by(&self) -> Option<usize> {
+        match self {
+            Self::Dropped { rule, .. } => Some(*rule),
+            Self::Holds | Self::NoRules => None,
+        }
+    }
+
+    /// What the set says, in words; `values` are those that decided, as answers spell them.
+    pub fn in_words(&self, rules: &[WrittenRule], values: &[String]) -> String {
+        let Some(place) = self.dropped_by() else {
+            return match self {
+                Self::NoRules => "no rules select nothing".to_owned(),
+                _ => "every rule keeps it".to_owned(),
+            };
+        };
+        let Some(rule) = rules.get(place) else {
+            return "a rule drops it".to_owned();
+        };
+        let has = if values.is_empty() {
+            "none".to_owned()
+        } else {
+            values.join(", ")
+        };
+        format!("rule {} {}; it has {has}", place + 1, words::in_words(rule))
     }
 }
 
