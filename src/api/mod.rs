@@ -72,6 +72,8 @@ fn collected(stop: Stop, settings: &Settings) -> OpenApiRouter<Engine> {
         .merge(merchandiser::calendar::routes())
         .merge(merchandiser::promotions::routes())
         .merge(merchandiser::picks::routes())
+        .merge(merchandiser::check::routes())
+        .merge(merchandiser::preview::routes())
         .merge(operator::keys::routes())
         .merge(operator::status::routes(&settings.rates))
         .merge(operator::backups::routes())

@@ -14,6 +14,7 @@ use crate::engine::error::EngineError;
 use crate::engine::markets::market_state;
 use crate::engine::snapshot::{Held, Snapshot};
 use crate::engine::start::Engine;
+use crate::engine::unsaved::Promotions;
 use crate::promotion::state::occupies_calendar;
 use crate::promotion::terms::Promotion;
 
@@ -114,17 +115,49 @@ pub(in crate::engine) fn check_calendars(
         if covered.is_some_and(|old| old.start() <= wish.start() && wish.end() <= old.end()) {
             continue;
         }
-        if let Err(full) = calendar_ahead(snapshot, market, now).room(wish, Some(&promotion.id)) {
+        if let Err(full) =
+            calendar_ahead(&snapshot.promotions, market, now).room(wish, Some(&promotion.id))
+        {
             return Err(market_full(market, &full));
         }
     }
     Ok(())
 }
 
+/// Where a market has no room over a period ahead for a promotion, counting none of its places now.
+pub(in crate::engine) fn no_room(
+    promotions: &Promotions,
+    market: &MarketId,
+    id: PromotionId,
+    ahead: Period,
+    now: Timestamp,
+) -> Option<Full<PromotionId>> {
+    let calendar = calendar_ahead(promotions, market, now);
+    calendar.room(ahead, Some(&id)).err()
+}
+
+/// Most promotions and demotions of a market that are active at one instant of a period ahead,
+/// leaving one out.
+pub(in crate::engine) fn most_at_once(
+    promotions: &Promotions,
+    market: &MarketId,
+    but: PromotionId,
+    ahead: Period,
+    now: Timestamp,
+) -> u32 {
+    let mut calendar = calendar_ahead(promotions, market, now);
+    calendar.release(&but);
+    let segments = calendar.segments(ahead);
+    segments.iter().map(|own| own.count).max().unwrap_or(0)
+}
+
 /// The calendar of a market from now on, folded from its promotions.
-fn calendar_ahead(snapshot: &Snapshot, market: &MarketId, now: Timestamp) -> Calendar<PromotionId> {
-    let own = snapshot
-        .promotions
+fn calendar_ahead(
+    promotions: &Promotions,
+    market: &MarketId,
+    now: Timestamp,
+) -> Calendar<PromotionId> {
+    let own = promotions
         .values()
         .filter(|held| held.value.markets.contains(market));
     let entries =

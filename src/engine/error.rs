@@ -184,6 +184,18 @@ impl EngineError {
             crate::domain::complaint::Fault::TooLong { have, max }.at(""),
         ])
     }
+
+    /// Complaints about a part, seen from the document that holds it at `prefix`.
+    #[must_use]
+    pub(in crate::engine) fn under(self, prefix: &str) -> Self {
+        match self {
+            Self::Invalid(complaints) => {
+                let complaints = complaints.into_iter();
+                Self::Invalid(complaints.map(|own| own.under(prefix)).collect())
+            }
+            other => other,
+        }
+    }
 }
 
 impl From<Refusal> for EngineError {

@@ -9,7 +9,8 @@ use crate::catalogue::row::Row;
 use crate::domain::id::MarketId;
 use crate::domain::time::{DAY_MS, Timestamp, Today};
 use crate::engine::error::EngineError;
-use crate::engine::snapshot::{MarketState, Snapshot};
+use crate::engine::snapshot::MarketState;
+use crate::engine::unsaved::Promotions;
 use crate::promotion::state::{State, state};
 use crate::promotion::terms::Promotion;
 use crate::selection::compile::CompiledSelection;
@@ -43,7 +44,7 @@ impl IdleReason {
 /// The idle promotions that would hold each of these rows at `at`; off the async threads, since
 /// each promotion is compiled against the market's goods.
 pub(in crate::engine) async fn idle_holders(
-    snapshot: Arc<Snapshot>,
+    promotions: Arc<Promotions>,
     market: Arc<MarketState>,
     rows: Vec<Row>,
     at: Timestamp,
@@ -51,7 +52,7 @@ pub(in crate::engine) async fn idle_holders(
     let find = move || {
         let today = Today::at(at, &market.catalogue.locale().zone);
         let mut holders = vec![Vec::new(); rows.len()];
-        for (promotion, reason) in idle(&snapshot, &market.market.value.id, at) {
+        for (promotion, reason) in idle(&promotions, &market.market.value.id, at) {
             let selection = &promotion.selection;
             let compiled = CompiledSelection::new(selection, &market.catalogue, &today);
             for (own, row) in holders.iter_mut().zip(&rows) {
@@ -68,12 +69,11 @@ pub(in crate::engine) async fn idle_holders(
 }
 
 fn idle<'s>(
-    snapshot: &'s Snapshot,
+    promotions: &'s Promotions,
     market: &'s MarketId,
     at: Timestamp,
 ) -> impl Iterator<Item = Idle> + 's {
-    let own = snapshot
-        .promotions
+    let own = promotions
         .values()
         .filter(|held| held.value.markets.contains(market));
     own.filter_map(move |held| {

@@ -16,7 +16,8 @@
 //! - [`rank`]: a search panel asks for a page; [`idle`] says who would move it and does not,
 //!   [`pages`] counts it
 //! - [`promotions`], [`picks`]: what merchandisers decide, and what it holds; [`calendar`]: how full
-//!   a market is
+//!   a market is; [`preview`]: what a page would look like after changes; [`check`]: what publishing a draft would run into, [`why`] what
+//!   its selection says about one variant
 //! - [`markets`], [`mappings`], [`imports`] and their [`results`], [`browse`]: shop fronts, feeds, looking around in the goods
 //! - [`keys`]: who may come in, [`uses`] when they last did; [`health`], [`jobs`], [`backups`], [`upkeep`]: keeping it running
 //! - [`error`]: what is refused, [`refusals`] what remembers it, [`audit`] who reads all of it
@@ -36,6 +37,7 @@ pub mod backups;
 pub mod browse;
 pub mod calendar;
 mod chain;
+pub mod check;
 pub mod clock;
 pub mod commit;
 pub mod entropy;
@@ -52,8 +54,10 @@ pub mod keys;
 mod laws;
 pub mod mappings;
 pub mod markets;
+mod page_cursor;
 pub mod pages;
 pub mod picks;
+pub mod preview;
 pub mod promotions;
 pub mod rank;
 pub mod refusals;
@@ -62,6 +66,8 @@ pub mod seal;
 pub mod snapshot;
 pub mod standing;
 pub mod start;
+mod unsaved;
 pub mod upkeep;
 pub mod uses;
 mod view;
+pub mod why;

@@ -19,6 +19,7 @@ use crate::engine::error::EngineError;
 use crate::engine::markets::market_state;
 use crate::engine::snapshot::{Held, Snapshot};
 use crate::engine::start::Engine;
+use crate::engine::unsaved::Promotions;
 use crate::promotion::draft::{Made, PromotionDraft};
 use crate::promotion::lint::lint;
 use crate::promotion::state::{self, Refusal, State};
@@ -321,7 +322,9 @@ impl Engine {
         } = decision;
         let now = self.now();
         let refused = |error| Missed::Refused(error);
-        check_name(snapshot, &promotion).map_err(refused)?;
+        if let Some(id) = namesake(&snapshot.promotions, &promotion) {
+            return Err(refused(EngineError::NameTaken { id: id.to_string() }));
+        }
         check_calendars(snapshot, before.as_ref(), &promotion, now).map_err(refused)?;
         let form = PromotionV1::from(&promotion);
         let object = key::promotion(promotion.id);
@@ -437,7 +440,11 @@ struct Decision {
     promotion: Promotion,
 }
 
-fn goods_of<'s>(snapshot: &'s Snapshot, id: &MarketId) -> Option<&'s Catalogue> {
+/// The goods of a market.
+pub(in crate::engine) fn goods_of<'s>(
+    snapshot: &'s Snapshot,
+    id: &MarketId,
+) -> Option<&'s Catalogue> {
     snapshot.markets.get(id).map(|state| &*state.catalogue)
 }
 
@@ -472,14 +479,26 @@ fn sees(principal: &Principal, promotion: &Promotion) -> bool {
     promotion.markets.iter().any(readable)
 }
 
+/// A promotion that stands.
+///
+/// # Errors
+/// `not-found`, also for one that lies in none of the caller's markets.
 pub(in crate::engine) fn visible(
     snapshot: &Snapshot,
     principal: &Principal,
     id: PromotionId,
 ) -> Result<Held<Promotion>, EngineError> {
+    visible_among(&snapshot.promotions, principal, id)
+}
+
+/// The same among other promotions than those of a snapshot.
+pub(in crate::engine) fn visible_among(
+    promotions: &Promotions,
+    principal: &Principal,
+    id: PromotionId,
+) -> Result<Held<Promotion>, EngineError> {
     principal.may(Verb::ReadPromotions, &Object::Anywhere)?;
-    let held = snapshot
-        .promotions
+    let held = promotions
         .get(&id)
         .filter(|held| sees(principal, &held.value));
     held.cloned().ok_or(EngineError::NotFound {
@@ -513,22 +532,22 @@ fn touched(before: Option<&Promotion>, after: &Promotion) -> BTreeSet<MarketId> 
     former.chain(&after.markets).cloned().collect()
 }
 
-fn check_name(snapshot: &Snapshot, promotion: &Promotion) -> Result<(), EngineError> {
+/// Another unarchived one of its kind that has its name, without regard to case.
+pub(in crate::engine) fn namesake(
+    promotions: &Promotions,
+    promotion: &Promotion,
+) -> Option<PromotionId> {
     if promotion.archived {
-        return Ok(());
+        return None;
     }
     let name = promotion.caseless_name();
-    let namesake = snapshot.promotions.values().find(|held| {
-        let other = &held.value;
+    let is_namesake = |other: &Promotion| {
         other.id != promotion.id
             && other.kind == promotion.kind
             && !other.archived
             && other.caseless_name() == name
-    });
-    match namesake {
-        Some(held) => Err(EngineError::NameTaken {
-            id: held.value.id.to_string(),
-        }),
-        None => Ok(()),
-    }
+    };
+    let mut standing = promotions.values();
+    let found = standing.find(|held| is_namesake(&held.value));
+    found.map(|held| held.value.id)
 }

@@ -4,7 +4,7 @@
 //! promotions and the secrets. The session's arms become one mask; from there on `ranking` knows
 //! neither session nor time. No lock, no store, no allocation that grows with the market.
 
-use std::hash::{Hash, Hasher};
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -22,9 +22,11 @@ use crate::engine::asked::read_query;
 use crate::engine::error::EngineError;
 use crate::engine::idle::{Idle, idle_holders};
 use crate::engine::markets::market_state;
-use crate::engine::seal::{self, PageSeal, TicketMaker};
+use crate::engine::page_cursor::{PageCursor, fingerprint};
+use crate::engine::seal::{PageSeal, TicketMaker};
 use crate::engine::snapshot::{MarketState, Snapshot, TimedView};
 use crate::engine::start::Engine;
+use crate::engine::unsaved::Promotions;
 use crate::measurement::split::{Arm, SessionDigest};
 use crate::predicate::rule::Attr;
 use crate::predicate::written::WrittenRule;
@@ -32,7 +34,7 @@ use crate::promotion::slot::SlotMask;
 use crate::ranking::cursor::Position;
 use crate::ranking::explain::{Explanation, explain};
 use crate::ranking::page::{Item, Page, page};
-use crate::ranking::query::GroupBy;
+use crate::ranking::query::{GroupBy, Query};
 
 /// A page as asked for. `Hash` is its fingerprint: what a cursor is bound to.
 #[derive(Clone, Debug, Hash)]
@@ -151,8 +153,12 @@ pub struct RankAnswer {
     pub offset: u32,
     /// Why, item by item, if it was asked.
     pub explanations: Vec<Explanation>,
-    /// Slots that were withheld; `None` if nobody's arms were asked for.
-    split: Option<SlotMask>,
+    /// Slots that the page's category lets through, and those that were withheld.
+    masks: Masks,
+    /// Whether anybody's arms were asked for.
+    is_split: bool,
+    /// The instant it holds for.
+    pub at: Timestamp,
     /// What was odd.
     pub warnings: Vec<RankWarning>,
     /// Makes the items' tickets.
@@ -166,8 +172,45 @@ pub struct RankAnswer {
 impl RankAnswer {
     /// Arms of the measured promotions as written, in order of their ids; none without a session.
     pub fn arms(&self) -> impl Iterator<Item = (&IdText, Arm)> {
-        let split = self.split.into_iter();
+        let split = self.is_split.then_some(self.masks.withheld).into_iter();
         split.flat_map(|withheld| arms_of(&self.timed, withheld))
+    }
+
+    /// The slots that applied.
+    pub(in crate::engine) fn mask(&self) -> SlotMask {
+        self.masks.allowed & !self.masks.withheld
+    }
+
+    /// The slots that were withheld.
+    pub(in crate::engine) fn withheld(&self) -> SlotMask {
+        self.masks.withheld
+    }
+
+    /// Says why each item stands where it stands, and which of these promotions would hold it
+    /// without being active.
+    pub(in crate::engine) async fn explain(
+        &mut self,
+        promotions: Arc<Promotions>,
+    ) -> Result<(), EngineError> {
+        let of = |item: &Item| {
+            let (allowed, withheld) = (self.masks.allowed, self.masks.withheld);
+            explain(&self.timed.view, item.rank, allowed, withheld)
+        };
+        self.explanations = self.page.items.iter().map(of).collect();
+        let rows: Vec<Row> = self.page.items.iter().map(|item| item.row).collect();
+        let state = Arc::clone(&self.state);
+        self.idle = idle_holders(promotions, state, rows, self.at).await?;
+        Ok(())
+    }
+
+    fn cursor_behind(&self, fingerprint: u128) -> Option<String> {
+        let cursor = PageCursor {
+            revision: self.snapshot.revision.0,
+            at: self.at,
+            fingerprint,
+            position: self.page.next.clone()?,
+        };
+        Some(cursor.seal(&self.snapshot.secrets.cursor))
     }
 }
 
@@ -187,59 +230,31 @@ impl Engine {
         let now = self.now();
         let fingerprint = fingerprint(request);
         let resumed = match &extras.cursor {
-            Some(text) => Some(self.open_cursor(text, fingerprint)?),
+            Some(text) => {
+                let key = &self.snapshot().secrets.cursor;
+                Some(PageCursor::open(key, text, fingerprint)?)
+            }
             None => None,
         };
         let spot = self.read_at(request, resumed.as_ref(), now).await?;
-        let mut warnings = Vec::new();
-        let session = request.session.as_ref();
-        let digest = session.map(|session| spot.snapshot.secrets.split.digest(session));
-        let arms = request.arms.as_ref();
-        let masks = Masks {
-            allowed: spot.allowed(request),
-            withheld: withheld(&spot.timed, digest, arms, &mut warnings),
-        };
-        let (mut query, known_primary) = read_query(
-            request,
-            extras,
-            &spot.state.catalogue,
-            spot.at,
-            &mut warnings,
-        )?;
-        query.from = resumed.map(|resumed| resumed.position);
-        let page = page(&spot.timed.view, &query, masks.allowed & !masks.withheld);
-        for place in &page.skipped_primary {
-            warnings.push(warning("primary-skipped", known_primary[*place].clone()));
+        let from = resumed.map(|resumed| resumed.position);
+        let (mut answer, _) = spot.page(request, extras, from, now)?;
+        if extras.explain {
+            let standing = Arc::clone(&answer.snapshot.promotions);
+            answer.explain(standing).await?;
         }
         if request.counts(extras) {
-            self.pages().offer(page.items.len());
+            self.pages().offer(answer.page.items.len());
         }
-        let is_split = digest.is_some() || arms.is_some();
-        let (explanations, idle) = if extras.explain {
-            spot.explain(&page, masks).await?
-        } else {
-            (Vec::new(), Vec::new())
-        };
-        Ok(RankAnswer {
-            offset: page.offset,
-            explanations,
-            idle,
-            split: is_split.then_some(masks.withheld),
-            warnings,
-            tickets: spot.tickets(request, digest, now),
-            next_cursor: spot.next_cursor(&page, fingerprint),
-            page,
-            snapshot: spot.snapshot,
-            state: spot.state,
-            timed: spot.timed,
-        })
+        answer.next_cursor = answer.cursor_behind(fingerprint);
+        Ok(answer)
     }
 
     /// The snapshot, market, view and instant a request is answered from.
     async fn read_at(
         &self,
         request: &RankRequest,
-        resumed: Option<&Cursor>,
+        resumed: Option<&PageCursor>,
         now: Timestamp,
     ) -> Result<Spot, EngineError> {
         if let Some(cursor) = resumed {
@@ -280,18 +295,6 @@ impl Engine {
         }
         Err(EngineError::SnapshotBehind)
     }
-
-    fn open_cursor(&self, text: &str, fingerprint: u128) -> Result<Cursor, EngineError> {
-        let snapshot = self.snapshot();
-        let bytes = seal::open_cursor(&snapshot.secrets.cursor, text)
-            .map_err(|_| EngineError::BadCursor)?;
-        let cursor = Cursor::from_bytes(&bytes).ok_or(EngineError::BadCursor)?;
-        if cursor.fingerprint == fingerprint {
-            Ok(cursor)
-        } else {
-            Err(EngineError::BadCursor)
-        }
-    }
 }
 
 impl RankRequest {
@@ -317,11 +320,11 @@ impl RankRequest {
 }
 
 /// What a request is answered from.
-struct Spot {
-    snapshot: Arc<Snapshot>,
-    state: Arc<MarketState>,
-    timed: Arc<TimedView>,
-    at: Timestamp,
+pub(in crate::engine) struct Spot {
+    pub(in crate::engine) snapshot: Arc<Snapshot>,
+    pub(in crate::engine) state: Arc<MarketState>,
+    pub(in crate::engine) timed: Arc<TimedView>,
+    pub(in crate::engine) at: Timestamp,
 }
 
 /// Slots that the page's category lets through, and those that the session does not see.
@@ -332,6 +335,49 @@ struct Masks {
 }
 
 impl Spot {
+    /// The page from `from` on, or as the request says, without cursor and explanations; and what
+    /// was asked of the view.
+    pub(in crate::engine) fn page(
+        self,
+        request: &RankRequest,
+        extras: &RankExtras,
+        from: Option<Position>,
+        now: Timestamp,
+    ) -> Result<(RankAnswer, Query), EngineError> {
+        let mut warnings = Vec::new();
+        let session = request.session.as_ref();
+        let digest = session.map(|session| self.snapshot.secrets.split.digest(session));
+        let arms = request.arms.as_ref();
+        let masks = Masks {
+            allowed: self.allowed(request),
+            withheld: withheld(&self.timed, digest, arms, &mut warnings),
+        };
+        let catalogue = &self.state.catalogue;
+        let read = read_query(request, extras, catalogue, self.at, &mut warnings)?;
+        let (mut query, known_primary) = read;
+        query.from = from;
+        let page = page(&self.timed.view, &query, masks.allowed & !masks.withheld);
+        for place in &page.skipped_primary {
+            warnings.push(warning("primary-skipped", known_primary[*place].clone()));
+        }
+        let answer = RankAnswer {
+            offset: page.offset,
+            explanations: Vec::new(),
+            idle: Vec::new(),
+            masks,
+            is_split: digest.is_some() || arms.is_some(),
+            at: self.at,
+            warnings,
+            tickets: self.tickets(request, digest, now),
+            next_cursor: None,
+            page,
+            snapshot: self.snapshot,
+            state: self.state,
+            timed: self.timed,
+        };
+        Ok((answer, query))
+    }
+
     fn allowed(&self, request: &RankRequest) -> SlotMask {
         let graph = self.state.catalogue.graph();
         let node = request
@@ -339,26 +385,6 @@ impl Spot {
             .as_ref()
             .and_then(|id| graph.find(id.as_str()));
         self.timed.view.nodes().at(node)
-    }
-
-    /// Why each item of the page stands where it stands, and who would hold it without being
-    /// active.
-    async fn explain(
-        &self,
-        page: &Page,
-        masks: Masks,
-    ) -> Result<(Vec<Explanation>, Vec<Vec<Idle>>), EngineError> {
-        let of = |item: &Item| {
-            let view = &self.timed.view;
-            explain(view, item.rank, masks.allowed, masks.withheld)
-        };
-        let explanations = page.items.iter().map(of).collect();
-        let rows: Vec<Row> = page.items.iter().map(|item| item.row).collect();
-        let (snapshot, state) = (Arc::clone(&self.snapshot), Arc::clone(&self.state));
-        Ok((
-            explanations,
-            idle_holders(snapshot, state, rows, self.at).await?,
-        ))
     }
 
     fn tickets(
@@ -376,56 +402,10 @@ impl Spot {
         };
         TicketMaker::new(&self.snapshot.secrets.ticket, &page)
     }
-
-    fn next_cursor(&self, page: &Page, fingerprint: u128) -> Option<String> {
-        let position = page.next.clone()?;
-        let revision = self.snapshot.revision.0;
-        let cursor = Cursor {
-            revision,
-            at: self.at,
-            fingerprint,
-            position,
-        };
-        Some(seal::seal_cursor(
-            &self.snapshot.secrets.cursor,
-            &cursor.to_bytes(),
-        ))
-    }
 }
 
-/// What a cursor carries.
-#[derive(Clone, Debug, PartialEq)]
-struct Cursor {
-    revision: u64,
-    at: Timestamp,
-    fingerprint: u128,
-    position: Position,
-}
-
-impl Cursor {
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(96);
-        bytes.extend_from_slice(&self.revision.to_le_bytes());
-        bytes.extend_from_slice(&self.at.0.to_le_bytes());
-        bytes.extend_from_slice(&self.fingerprint.to_le_bytes());
-        self.position.write(&mut bytes);
-        bytes
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (revision, rest) = bytes.split_at_checked(8)?;
-        let (at, rest) = rest.split_at_checked(8)?;
-        let (fingerprint, rest) = rest.split_at_checked(16)?;
-        Some(Self {
-            revision: u64::from_le_bytes(revision.try_into().ok()?),
-            at: Timestamp(i64::from_le_bytes(at.try_into().ok()?)),
-            fingerprint: u128::from_le_bytes(fingerprint.try_into().ok()?),
-            position: Position::read(rest)?,
-        })
-    }
-}
-
-fn may_rank(
+/// Whether the caller may ask for this page.
+pub(in crate::engine) fn may_rank(
     principal: &Principal,
     request: &RankRequest,
     extras: &RankExtras,
@@ -442,13 +422,6 @@ fn may_rank(
         principal.may_see_cost()?;
     }
     Ok(())
-}
-
-/// Two requests with one fingerprint ask for the same list of pages.
-fn fingerprint(request: &RankRequest) -> u128 {
-    let mut hasher = SipHasher24::new();
-    request.hash(&mut hasher);
-    hasher.finish128().as_u128()
 }
 
 fn panel_hash(panel: Option<&Panel>) -> u64 {

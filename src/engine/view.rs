@@ -163,7 +163,8 @@ pub(in crate::engine) fn views(
 /// How long before a boundary the view behind it is made.
 pub(in crate::engine) const SUCCESSOR_AHEAD_MS: i64 = 10_000;
 
-fn rows_of(
+/// The rows of a promotion; what is known is used again.
+pub(in crate::engine) fn rows_of(
     held: &Held<Promotion>,
     catalogue: &Catalogue,
     today: &Today,

@@ -248,6 +248,19 @@ impl App {
         made.json["key"].as_str().unwrap().to_owned()
     }
 
+    /// `n` low promotions of p001, No 0, No 1, …, by as many keys as the rate of writes asks for.
+    pub(crate) async fn crowd(&self, n: usize) {
+        let mut key = String::new();
+        for at in 0..n {
+            if at.is_multiple_of(50) {
+                key = self.key("merchandiser", &json!({})).await;
+            }
+            let body = promotion(&format!("No {at}"), "low", &["p001"]).to_string();
+            let made = self.ask_as(&key, "POST", "/v1/promotions", &[], &body);
+            made.await.is(201);
+        }
+    }
+
     /// Keys of the variants of a page, in order.
     pub(crate) async fn ranked(&self, body: &Value) -> Vec<String> {
         let page = self.post("/v1/markets/se/rank", body).await;

@@ -156,6 +156,27 @@ const TABLE: &[Row] = &[
     ),
     (
         "POST",
+        "/v1/promotions/check",
+        "{\"markets\":[\"se\"]}",
+        "--xx-x-",
+        Market,
+    ),
+    (
+        "POST",
+        "/v1/promotions/explain",
+        "{\"market\":\"se\",\"variant\":\"u001\",\"promotion\":{}}",
+        "--xx-x-",
+        Market,
+    ),
+    (
+        "POST",
+        "/v1/markets/{market}/preview",
+        "{}",
+        "--x--x-",
+        Market,
+    ),
+    (
+        "POST",
         "/v1/promotions/{promotion}/suspend",
         "",
         "--x--x-",

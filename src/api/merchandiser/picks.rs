@@ -320,7 +320,8 @@ impl UnitBody {
     }
 }
 
-fn by(why: &Why) -> Option<String> {
+/// What holds a variant.
+pub(super) fn by(why: &Why) -> Option<String> {
     match why.handpicked {
         Some(_) => Some("handpicked".to_owned()),
         None => why.first_set().map(|set| format!("set:{set}")),

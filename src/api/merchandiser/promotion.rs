@@ -1,5 +1,7 @@
 //! A promotion in JSON: read into a draft, written from what stands.
 
+use std::borrow::Cow;
+
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -19,8 +21,7 @@ use crate::selection::definition::{KEYS_MAX, RULE_SETS_MAX, RULES_MAX, Selection
 use crate::selection::remark::Lint;
 
 /// Fields that an answer carries and nobody sets.
-const SERVER_SET: [&str; 9] = [
-    "id",
+const SERVER_SET: [&str; 8] = [
     "revision",
     "state",
     "resolved",
@@ -176,7 +177,7 @@ pub struct Warning {
     /// Stable code.
     code: &'static str,
     /// What is odd, in words.
-    detail: &'static str,
+    detail: Cow<'static, str>,
     /// Where in the object.
     pointer: String,
     /// The market concerned, if it is not all of them.
@@ -216,7 +217,10 @@ pub struct PromotionRow {
 
 /// Reads a whole promotion; what is wrong goes with the draft.
 pub(crate) fn read(body: &Value) -> PromotionDraft {
-    let (draft, faults) = Fields::gather(body, read_fields);
+    let (draft, faults) = Fields::gather(body, |fields| {
+        fields.read_only(&["id"]);
+        read_fields(fields)
+    });
     PromotionDraft { faults, ..draft }
 }
 
@@ -228,7 +232,8 @@ pub(crate) fn read_patch(standing: &Promotion, patch: &Value) -> PromotionDraft 
     read(&body)
 }
 
-fn read_fields(fields: &mut Fields<'_>) -> PromotionDraft {
+/// Reads the fields of a promotion.
+pub(super) fn read_fields(fields: &mut Fields<'_>) -> PromotionDraft {
     fields.read_only(&SERVER_SET);
     let texts = |fields: &mut Fields<'_>, name, max| fields.list(name, max, whole(scalar::owned));
     let categories = fields.inside("categories", |fields| {
@@ -414,11 +419,24 @@ impl From<&Counts> for CountsBody {
 }
 
 impl Warning {
-    fn of(lint: &Lint) -> Self {
+    /// Something that no lint tells.
+    pub(super) fn told(code: &'static str, detail: String, pointer: String) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            pointer,
+            market: None,
+            counts: Vec::new(),
+            did_you_mean: None,
+        }
+    }
+
+    /// A remark.
+    pub(super) fn of(lint: &Lint) -> Self {
         let counts = lint.counts.iter();
         Self {
             code: lint.code.as_str(),
-            detail: lint.code.words(),
+            detail: lint.code.words().into(),
             pointer: lint.pointer.clone(),
             market: lint.market.as_ref().map(ToString::to_string),
             counts: counts
@@ -430,7 +448,7 @@ impl Warning {
 }
 
 /// A list of pairs as the members of an object, in their order.
-fn members<S: Serializer, T: Serialize>(
+pub(super) fn members<S: Serializer, T: Serialize>(
     pairs: &[(String, T)],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
+
 use crate::api::wire::write::{Plain, comma, integer, name, string};
 use crate::catalogue::Catalogue;
 use crate::catalogue::row::Row;
@@ -26,6 +28,20 @@ pub(crate) enum Sight {
     Whole,
     /// What a shopper's browser may know: no base rank, level or arms.
     Public,
+    /// Everything but tickets: nobody shows it to shoppers.
+    Preview,
+}
+
+/// Total and items of a page that is only previewed.
+pub(crate) fn page(answer: &mut RankAnswer, request: &RankRequest) -> Box<RawValue> {
+    let mut out = Vec::with_capacity(64 + ITEM_BYTES * answer.page.items.len());
+    out.push(b'{');
+    name(&mut out, "total");
+    integer(&mut out, answer.page.total);
+    write_items(&mut out, answer, request, Sight::Preview);
+    out.push(b'}');
+    let text = String::from_utf8(out).expect("keys and numbers are UTF-8");
+    RawValue::from_string(text).expect("what is written is JSON")
 }
 
 /// The whole answer.
@@ -57,15 +73,7 @@ pub(crate) fn write(
     if sight == Sight::Whole {
         write_arms(&mut out, answer);
     }
-    name(&mut out, "items");
-    out.push(b'[');
-    let timed = Arc::clone(&answer.timed);
-    let keys = keys_of(answer, timed.view.catalogue());
-    for (place, keys) in keys.into_iter().enumerate() {
-        comma(&mut out);
-        write_item(&mut out, answer, request, (place, keys), sight);
-    }
-    out.push(b']');
+    write_items(&mut out, answer, request, sight);
     write_facets(&mut out, answer);
     if sight == Sight::Whole {
         name(&mut out, "applied");
@@ -80,6 +88,18 @@ pub(crate) fn write(
     write_warnings(&mut out, &answer.warnings);
     out.push(b'}');
     out
+}
+
+fn write_items(out: &mut Vec<u8>, answer: &mut RankAnswer, request: &RankRequest, sight: Sight) {
+    name(out, "items");
+    out.push(b'[');
+    let timed = Arc::clone(&answer.timed);
+    let keys = keys_of(answer, timed.view.catalogue());
+    for (place, keys) in keys.into_iter().enumerate() {
+        comma(out);
+        write_item(out, answer, request, (place, keys), sight);
+    }
+    out.push(b']');
 }
 
 /// The keys of an item, ready to be written.
@@ -132,16 +152,18 @@ fn write_item(
     keys.variant.write(out);
     out.extend_from_slice(b",\"position\":");
     integer(out, position);
-    if sight == Sight::Whole {
+    if sight != Sight::Public {
         out.extend_from_slice(b",\"base_rank\":");
         integer(out, item.rank.0);
         out.extend_from_slice(b",\"level\":\"");
         out.extend_from_slice(BoostLevel::name(item.level).as_bytes());
         out.push(b'"');
     }
-    out.extend_from_slice(b",\"ticket\":\"");
-    answer.tickets.write(keys.variant.text(), position, out);
-    out.push(b'"');
+    if sight != Sight::Preview {
+        out.extend_from_slice(b",\"ticket\":\"");
+        answer.tickets.write(keys.variant.text(), position, out);
+        out.push(b'"');
+    }
     if !request.fields.is_empty() {
         name(out, "fields");
         out.push(b'{');

@@ -284,7 +284,8 @@ fn read_filter(value: &Value) -> Read<Vec<WrittenRule>> {
     fields.finish(Some(clauses.unwrap_or_default()))
 }
 
-fn read_arms(value: &Value) -> Read<ForcedArms> {
+/// Reads arms set by the caller.
+pub(crate) fn read_arms(value: &Value) -> Read<ForcedArms> {
     let arm = |text: &str| match text {
         "shown" => Ok(Arm::Shown),
         "withheld" => Ok(Arm::Withheld),

@@ -161,6 +161,12 @@ impl<'a> Fields<'a> {
         self.complaints.add(pointer(name), fault);
     }
 
+    /// The same of a field that lies further inside.
+    pub(crate) fn complain_below(&mut self, names: &[&str], fault: Fault) {
+        let at: String = names.iter().map(|name| pointer(name)).collect();
+        self.complaints.add(at, fault);
+    }
+
     /// Names the fields nobody asked for, and hands the value out if nothing was wrong.
     ///
     /// # Errors
