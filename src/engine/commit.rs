@@ -8,14 +8,15 @@
 use sha2::{Digest, Sha256};
 
 use crate::access::principal::Principal;
+use crate::domain::id::PromotionId;
 use crate::domain::time::Timestamp;
 use crate::engine::error::EngineError;
 use crate::engine::start::Engine;
 use crate::record::Stored;
-use crate::record::desk::{AnswerV1, AuditV1};
+use crate::record::desk::{AnswerV1, AuditV1, PastV1};
 use crate::record::key;
 use crate::store::Revision;
-use crate::store::codec::{self, Kind};
+use crate::store::codec::{self, Kind, Value};
 use crate::store::commit::{Commit, CommitError, CommitId, Expected, Purpose, Write};
 use crate::store::fault::fault;
 use crate::store::key::Key;
@@ -23,8 +24,9 @@ use crate::store::key::Key;
 /// Longest answer kept for a repeated request; of a longer one only status and location stay.
 const ANSWER_BYTES_MAX: usize = 16_384;
 
-/// Longest stored form that an audit entry keeps as a version to go back to.
-const VERSION_BYTES_MAX: usize = 65_536;
+/// Longest stored form that an audit entry keeps as a version to go back to: object, version and
+/// answer fit into one commit.
+const VERSION_BYTES_MAX: usize = 196_608;
 
 /// How often a decision is made again when others were faster.
 pub(in crate::engine) const TRIES: u32 = 8;
@@ -74,6 +76,26 @@ impl Intent {
             principal,
             address: None,
             idempotency: None,
+        }
+    }
+
+    /// The same for one part of a request that does several things, each in a commit of its own.
+    #[must_use]
+    pub(in crate::engine) fn part(&self, name: &str) -> Self {
+        let idempotency = self.idempotency.map(|whole| {
+            let mut hasher = Sha256::new();
+            hasher.update(whole.id.0);
+            hasher.update(name.as_bytes());
+            let mut id = [0; 16];
+            id.copy_from_slice(&hasher.finalize()[..16]);
+            Idempotency {
+                id: CommitId(id),
+                ..whole
+            }
+        });
+        Self {
+            idempotency,
+            ..self.clone()
         }
     }
 }
@@ -313,11 +335,14 @@ impl Engine {
             .idempotency
             .map_or_else(|| self.entropy().commit_id(), |known| known.id);
         let mut writes = change.writes;
-        let before = match self.config().folded().get(&change.object) {
+        let folded = self.config().folded();
+        let standing = folded.get(&change.object);
+        let before = match standing {
             // The form alone, as `after` has it: the bytes around it hold the revision as well.
             Some(value) => Some(digest(&value.payload().map_err(EngineError::internal)?)),
             None => None,
         };
+        let revision_before = standing.map_or(Revision(0), Value::revision);
         let about = About {
             action: change.action,
             object: &change.object,
@@ -325,7 +350,14 @@ impl Engine {
             after: change.after,
             now: change.now,
         };
-        writes.push(self.audit_entry(intent, about)?);
+        let (place, entry) = self.audit_entry(intent, about)?;
+        writes.push(entry);
+        if let Some(past) = past_of(&change.object, revision_before) {
+            let form = PastV1 {
+                entry: place.to_string(),
+            };
+            writes.push(put(past, &form)?);
+        }
         if let (Some(idempotency), Some(answer)) = (&intent.idempotency, answer) {
             let body = answer
                 .body
@@ -346,12 +378,12 @@ impl Engine {
         Ok(commit)
     }
 
-    /// The audit entry of a change, to be committed with it.
+    /// The audit entry of a change, to be committed with it, and its key.
     pub(in crate::engine) fn audit_entry(
         &self,
         intent: &Intent,
         about: About<'_>,
-    ) -> Result<Write, EngineError> {
+    ) -> Result<(Key, Write), EngineError> {
         let (schema, after) = about
             .after
             .map_or((0, None), |(schema, form)| (schema, Some(form)));
@@ -368,8 +400,15 @@ impl Engine {
             refused: None,
         };
         let place = key::audit(about.now, self.entropy().commit_id());
-        put(place, &audit)
+        let write = put(place.clone(), &audit)?;
+        Ok((place, write))
     }
+}
+
+/// Where the history of an object has a change, if it has one. The change is guarded on `before`.
+fn past_of(object: &Key, before: Revision) -> Option<Key> {
+    let id = object.as_str().strip_prefix("promo.")?;
+    Some(key::past(PromotionId::parse(id).ok()?, before))
 }
 
 fn put<S: Stored>(key: Key, form: &S) -> Result<Write, EngineError> {

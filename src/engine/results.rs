@@ -466,7 +466,7 @@ impl Engine {
             after: Some((ImportV1::SCHEMA, payload)),
             now,
         };
-        let audit = self.audit_entry(intent, about)?;
+        let (_, audit) = self.audit_entry(intent, about)?;
         let writes = vec![write.map_err(EngineError::internal)?, audit];
         let commit = Commit::new(self.entropy().commit_id(), now, writes);
         self.trade().commit(commit).await?;

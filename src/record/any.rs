@@ -22,7 +22,7 @@ use crate::predicate::rule::{Attr, Op};
 use crate::predicate::written::{WrittenMatcher, WrittenRule};
 use crate::promotion::epoch::{Epoch, Plan, Settings};
 use crate::promotion::terms::{Kind, Promotion, Restriction, Terms};
-use crate::record::desk::{AnswerV1, AuditV1, CalendarV1, MetaV1, ProbeV1, UsedV1};
+use crate::record::desk::{AnswerV1, AuditV1, CalendarV1, MetaV1, PastV1, ProbeV1, UsedV1};
 use crate::record::import::{ImportV1, MappingV1, RowErrorV1};
 use crate::record::market::{DeclaredV1, GoodsV1, MarketV1};
 use crate::selection::definition::{Selection, SelectionDraft};
@@ -308,6 +308,10 @@ prop_compose! {
 
 pub(super) fn any_used() -> impl Strategy<Value = UsedV1> {
     any::<i64>().prop_map(|day| UsedV1 { day })
+}
+
+pub(super) fn any_past() -> impl Strategy<Value = PastV1> {
+    any_text().prop_map(|entry| PastV1 { entry })
 }
 
 pub(super) fn any_probe() -> impl Strategy<Value = ProbeV1> {

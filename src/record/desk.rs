@@ -91,6 +91,19 @@ impl Stored for AuditV1 {
     const SCHEMA: u16 = 1;
 }
 
+/// Where an object's history has its audit entries: so they are found without reading all others.
+/// The entry lies in the same commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastV1 {
+    /// Key of the audit entry.
+    pub entry: String,
+}
+
+impl Stored for PastV1 {
+    const KIND: Kind = Kind(33);
+    const SCHEMA: u16 = 1;
+}
+
 /// The first answer to an idempotent request, for 24 hours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerV1 {

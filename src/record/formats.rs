@@ -82,6 +82,8 @@ fn newest() -> BTreeMap<String, Payloads> {
     let mapping = plain(&bare, &full);
     let [bare, full] = samples::days_of_use();
     let used = plain(&bare, &full);
+    let [bare, full] = samples::pasts();
+    let past = plain(&bare, &full);
     let [bare, full] = samples::probes();
     let probe = plain(&bare, &full);
     // Of events any bytes are the form, none as well.
@@ -91,7 +93,8 @@ fn newest() -> BTreeMap<String, Payloads> {
     ];
     let events = ("250-1".to_owned(), events);
     let kinds = [
-        meta, market, calendar, promotion, key, mapping, audit, answer, used, import, probe, events,
+        meta, market, calendar, promotion, key, mapping, audit, answer, past, used, import, probe,
+        events,
     ];
     let chunks = samples::chunks()
         .into_iter()

@@ -12,7 +12,7 @@
 use serde_json::Value as Json;
 
 use crate::record::access::KeyV1;
-use crate::record::desk::{AnswerV1, AuditV1, CalendarV1, MetaV1, ProbeV1, UsedV1};
+use crate::record::desk::{AnswerV1, AuditV1, CalendarV1, MetaV1, PastV1, ProbeV1, UsedV1};
 use crate::record::hex;
 use crate::record::import::{ImportV1, MappingV1};
 use crate::record::market::MarketV1;
@@ -34,7 +34,7 @@ pub struct Form {
 }
 
 /// Every schema ever released of every kind, ascending by kind and schema.
-pub const FORMS: [Form; 12] = [
+pub const FORMS: [Form; 13] = [
     Form::of::<MetaV1>(),
     Form::of::<MarketV1>(),
     Form::of::<CalendarV1>(),
@@ -43,6 +43,7 @@ pub const FORMS: [Form; 12] = [
     Form::of::<MappingV1>(),
     Form::of::<AuditV1>(),
     Form::of::<AnswerV1>(),
+    Form::of::<PastV1>(),
     Form::of::<UsedV1>(),
     Form::of::<ImportV1>(),
     Form::of::<ProbeV1>(),

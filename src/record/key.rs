@@ -2,6 +2,7 @@
 
 use crate::domain::id::{ImportId, KeyId, MarketId, PromotionId};
 use crate::domain::time::Timestamp;
+use crate::store::Revision;
 use crate::store::commit::CommitId;
 use crate::store::key::Key;
 
@@ -41,6 +42,17 @@ pub fn audit(at: Timestamp, id: CommitId) -> Key {
     let tail = u32::from_be_bytes([a, b, c, d]);
     let at_ms = at.0.max(0);
     key(&["audit", &format!("{at_ms:012x}"), &format!("{tail:08x}")])
+}
+
+/// What every key of a promotion's history begins with.
+pub fn past_of(id: PromotionId) -> String {
+    format!("past.{id}.")
+}
+
+/// A change in the history of a promotion, named by the revision at which it stood before, 0 for
+/// none: so keys ascend change by change, also inside a millisecond.
+pub fn past(id: PromotionId, before: Revision) -> Key {
+    key(&["past", &id.to_string(), &format!("{:016x}", before.0)])
 }
 
 /// The stored answer of an idempotent request.
@@ -89,6 +101,12 @@ mod tests {
         check(&mapping(&se, "Röd"), "map.se.=klb3mza");
         let id = CommitId([0xab; 16]);
         check(&audit(Timestamp(0x123), id), "audit.000000000123.abababab");
+        let past = past(PromotionId([0; 16]), Revision(0x123));
+        check(
+            &past,
+            "past.prm_00000000000000000000000000.0000000000000123",
+        );
+        assert!(past.as_str().starts_with(&past_of(PromotionId([0; 16]))));
         check(&answer(id), "idem.abababababababababababababababab");
     }
 }

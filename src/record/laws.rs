@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::any::{
     any_answer, any_audit, any_calendar, any_import, any_key, any_mapping, any_market, any_meta,
-    any_probe, any_promotion, any_used,
+    any_past, any_probe, any_promotion, any_used,
 };
 use super::any_goods::{any_node, any_operation, any_product};
 use super::json::{FORMS, RecordForms};
@@ -83,7 +83,7 @@ proptest! {
     fn plain_records_come_back(
         (meta, calendar, used, probe) in (any_meta(), any_calendar(), any_used(), any_probe()),
         (audit, answer) in (any_audit(), any_answer()),
-        (import, mapping) in (any_import(), any_mapping()),
+        (import, mapping, past) in (any_import(), any_mapping(), any_past()),
     ) {
         comes_back(&meta)?;
         comes_back(&calendar)?;
@@ -93,6 +93,7 @@ proptest! {
         comes_back(&answer)?;
         comes_back(&import)?;
         comes_back(&mapping)?;
+        comes_back(&past)?;
     }
 
     #[test]

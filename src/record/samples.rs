@@ -25,7 +25,7 @@ use crate::promotion::epoch::{Epoch, Plan, Settings};
 use crate::promotion::terms::{Kind, Promotion, Restriction, Terms};
 use crate::record::access::KeyV1;
 use crate::record::catalogue::{CategoryV1, ManifestV1, OperationV1, ProductV1};
-use crate::record::desk::{AnswerV1, AuditV1, CalendarV1, MetaV1, ProbeV1, UsedV1};
+use crate::record::desk::{AnswerV1, AuditV1, CalendarV1, MetaV1, PastV1, ProbeV1, UsedV1};
 use crate::record::import::{ImportV1, MappingV1, RowErrorV1};
 use crate::record::market::{DeclaredV1, GoodsV1, MarketV1};
 use crate::record::promotion::PromotionV1;
@@ -89,6 +89,13 @@ pub(super) fn days_of_use() -> [UsedV1; 2] {
             day: 1_767_225_600_000,
         },
     ]
+}
+
+pub(super) fn pasts() -> [PastV1; 2] {
+    let past = |entry: &str| PastV1 {
+        entry: entry.to_owned(),
+    };
+    [past(""), past("audit.019b769fe400.0badcafe")]
 }
 
 pub(super) fn probes() -> [ProbeV1; 2] {

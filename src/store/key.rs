@@ -15,8 +15,8 @@ const PLAIN_BYTES_MAX: usize = 40;
 const ESCAPED_BYTES_MAX: usize = 60;
 
 /// First parts whose records stay in the index and out of memory.
-const COLD: [&str; 8] = [
-    "audit", "idem", "order", "quote", "code", "report", "imp", "exp",
+const COLD: [&str; 9] = [
+    "audit", "past", "idem", "order", "quote", "code", "report", "imp", "exp",
 ];
 
 /// Name of a record: 1 to 255 bytes of `[a-z0-9_.=~-]`.
