@@ -73,6 +73,7 @@ fn collected(stop: Stop, settings: &Settings) -> OpenApiRouter<Engine> {
         .merge(merchandiser::promotions::routes())
         .merge(merchandiser::picks::routes())
         .merge(merchandiser::check::routes())
+        .merge(merchandiser::versions::routes())
         .merge(merchandiser::preview::routes())
         .merge(operator::keys::routes())
         .merge(operator::status::routes(&settings.rates))

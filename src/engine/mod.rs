@@ -15,7 +15,8 @@
 //!   [`view`], [`goods`] and, where goods are lost, their [`standing`]
 //! - [`rank`]: a search panel asks for a page; [`idle`] says who would move it and does not,
 //!   [`pages`] counts it
-//! - [`promotions`], [`picks`]: what merchandisers decide, and what it holds; [`calendar`]: how full
+//! - [`promotions`], several at once and copies in [`bulk`], [`history`], [`picks`]: what
+//!   merchandisers decide, what it was and what it holds; [`calendar`]: how full
 //!   a market is; [`preview`]: what a page would look like after changes; [`check`]: what publishing a draft would run into, [`why`] what
 //!   its selection says about one variant
 //! - [`markets`], [`mappings`], [`imports`] and their [`results`], [`browse`]: shop fronts, feeds, looking around in the goods
@@ -35,6 +36,7 @@ mod asked;
 pub mod audit;
 pub mod backups;
 pub mod browse;
+pub mod bulk;
 pub mod calendar;
 mod chain;
 pub mod check;
@@ -46,6 +48,7 @@ mod fold;
 mod goods;
 mod harm;
 pub mod health;
+pub mod history;
 pub mod idle;
 pub mod imports;
 pub mod jobs;

@@ -84,6 +84,10 @@ pub type Render<'a> = &'a (dyn Fn(&PromotionView) -> StoredAnswer + Send + Sync)
 pub type Redraft<'a> =
     &'a (dyn Fn(&Promotion) -> Result<PromotionDraft, EngineError> + Send + Sync);
 
+/// How a promotion becomes another one, over the goods of a snapshot.
+pub(in crate::engine) type ChangePromotion<'a> =
+    &'a (dyn Fn(&Snapshot, &Promotion) -> Result<Promotion, EngineError> + Send + Sync);
+
 impl Engine {
     /// Creates a promotion.
     ///
@@ -91,6 +95,18 @@ impl Engine {
     /// All complaints at once; `name-taken`, `market-full`, and what the caller may not do.
     pub async fn create_promotion(
         &self,
+        intent: &Intent,
+        draft: PromotionDraft,
+        render: Render<'_>,
+    ) -> Result<Written<PromotionView>, EngineError> {
+        self.create_promotion_as("promotion.create", intent, draft, render)
+            .await
+    }
+
+    /// The same under another name in the audit.
+    pub(in crate::engine) async fn create_promotion_as(
+        &self,
+        action: &'static str,
         intent: &Intent,
         draft: PromotionDraft,
         render: Render<'_>,
@@ -117,7 +133,7 @@ impl Engine {
                 Promotion::create(draft.clone(), made_now, &find).map_err(EngineError::Invalid)?;
             may_write(&intent.principal, &promotion.markets)?;
             let decision = Decision {
-                action: "promotion.create",
+                action,
                 before: None,
                 promotion,
             };
@@ -153,7 +169,7 @@ impl Engine {
             let find = |id: &MarketId| goods_of(snapshot, id);
             Ok(before.edit(draft, self.now(), salt, &find)?)
         };
-        self.change_promotion(intent, "promotion.edit", id, known, &change, render)
+        self.change_promotion(intent, "promotion.edit", (id, known), &change, render)
             .await
     }
 
@@ -182,7 +198,7 @@ impl Engine {
                 }
             })
         };
-        self.change_promotion(intent, step.action(), id, known, &change, render)
+        self.change_promotion(intent, step.action(), (id, known), &change, render)
             .await
     }
 
@@ -265,13 +281,13 @@ impl Engine {
         n_by_market
     }
 
-    async fn change_promotion(
+    /// Changes a promotion: decides upon what stands, again if others were faster.
+    pub(in crate::engine) async fn change_promotion(
         &self,
         intent: &Intent,
         action: &'static str,
-        id: PromotionId,
-        known: Known,
-        change: &(dyn Fn(&Snapshot, &Promotion) -> Result<Promotion, EngineError> + Send + Sync),
+        (id, known): (PromotionId, Known),
+        change: ChangePromotion<'_>,
         render: Render<'_>,
     ) -> Result<Written<PromotionView>, EngineError> {
         let _turn = self.begin(intent)?;
@@ -508,7 +524,10 @@ pub(in crate::engine) fn visible_among(
 }
 
 /// Writing needs every market concerned.
-fn may_write(principal: &Principal, markets: &[MarketId]) -> Result<(), EngineError> {
+pub(in crate::engine) fn may_write(
+    principal: &Principal,
+    markets: &[MarketId],
+) -> Result<(), EngineError> {
     principal.may(Verb::WritePromotions, &Object::Anywhere)?;
     for market in markets {
         principal.may(Verb::WritePromotions, &Object::Market(market))?;

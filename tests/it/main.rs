@@ -13,6 +13,7 @@ mod desk;
 mod event_log;
 mod full_disk;
 mod golden;
+mod history;
 mod house;
 mod http_framing;
 mod http_gate;

@@ -11,3 +11,4 @@ pub mod preview;
 pub mod promotion;
 pub mod promotion_list;
 pub mod promotions;
+pub mod versions;

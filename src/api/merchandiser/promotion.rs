@@ -293,7 +293,8 @@ fn read_measurement(fields: &mut Fields<'_>) -> MeasurementDraft {
 }
 
 impl PromotionBody {
-    fn of(promotion: &Promotion) -> Self {
+    /// What a person decided.
+    pub(super) fn of(promotion: &Promotion) -> Self {
         let draft = promotion.draft();
         Self {
             kind: promotion.kind.as_str(),

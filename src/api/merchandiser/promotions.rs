@@ -294,7 +294,8 @@ pub(super) fn made(status: u16, view: &PromotionView) -> StoredAnswer {
     }
 }
 
-async fn answered(
+/// Answers a change.
+pub(super) async fn answered(
     engine: &Engine,
     principal: &Arc<Principal>,
     written: Written<PromotionView>,

@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub mod change;
+pub mod difference;
 pub mod fields;
 pub mod list;
 pub mod patch;
