@@ -10,6 +10,7 @@ use crate::catalogue::attribute::{COST, Declaration};
 use crate::catalogue::category::Node;
 use crate::catalogue::row::Row;
 use crate::catalogue::text::match_classes;
+use crate::domain::complaint::Complaint;
 use crate::domain::id::{MarketId, PromotionId};
 use crate::domain::text::caseless;
 use crate::domain::time::Today;
@@ -22,6 +23,8 @@ use crate::engine::start::Engine;
 use crate::predicate::rule::Attr;
 use crate::promotion::terms::Promotion;
 use crate::selection::category::{related, rows_in};
+use crate::selection::check::misfits;
+use crate::selection::definition::{Selection, SelectionDraft};
 use crate::selection::evaluate::evaluate;
 
 /// A category of a market.
@@ -37,7 +40,7 @@ pub struct CategoryView {
     pub n_children: usize,
     /// Variants in it and below.
     pub n_variants: u32,
-    /// Of them, those that the promotion asked about selects.
+    /// Of them, those that are asked about.
     pub related: Option<u32>,
     /// Whether it is named somewhere but defined nowhere.
     pub is_placeholder: bool,
@@ -52,12 +55,33 @@ pub struct CategoryFilter {
     pub parent: Option<String>,
     /// Only those whose id or name holds this text, without regard to case.
     pub q: Option<String>,
-    /// Only those that hold a variant of this promotion.
-    pub related_to: Option<PromotionId>,
+    /// With how many variants of this each holds.
+    pub related_to: Option<Related>,
+    /// Whether those that hold none of them are listed as well.
+    pub show: Show,
     /// Only those whose id lies behind this one.
     pub after: Option<String>,
     /// At most so many.
     pub limit: usize,
+}
+
+/// Whose variants are counted in categories.
+#[derive(Clone, Debug)]
+pub enum Related {
+    /// Those of a promotion that stands.
+    Promotion(PromotionId),
+    /// Those of a selection that nobody has stored.
+    Selection(Box<SelectionDraft>),
+}
+
+/// Which categories are listed beside those that hold a variant asked about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Show {
+    /// None.
+    #[default]
+    Related,
+    /// All others.
+    All,
 }
 
 /// An attribute of a market.
@@ -122,7 +146,7 @@ impl Engine {
     /// Categories of a market, by id.
     ///
     /// # Errors
-    /// What the caller may not do; `not-found` for the promotion.
+    /// What the caller may not do; `not-found` for the promotion; all complaints about a selection.
     pub async fn categories(
         &self,
         principal: &Principal,
@@ -130,17 +154,24 @@ impl Engine {
         filter: CategoryFilter,
     ) -> Result<Listed<CategoryView>, EngineError> {
         let state = self.market(principal, market)?;
-        let promotion = match filter.related_to {
-            Some(id) => {
-                principal.may(Verb::ReadPromotions, &Object::Market(market))?;
-                Some(visible(&self.snapshot(), principal, id)?.value)
+        if filter.related_to.is_some() {
+            principal.may(Verb::ReadPromotions, &Object::Market(market))?;
+        }
+        let selection = match &filter.related_to {
+            Some(Related::Promotion(id)) => {
+                let held = visible(&self.snapshot(), principal, *id)?;
+                Some(held.value.selection.clone())
+            }
+            Some(Related::Selection(draft)) => {
+                let read = read_selection(draft, &state.catalogue);
+                Some(read.map_err(|wrong| EngineError::Invalid(wrong).under("/selection"))?)
             }
             None => None,
         };
         let now = self.now();
         let list = move || {
             let today = Today::at(now, &state.catalogue.locale().zone);
-            list_categories(&state.catalogue, promotion.as_deref(), &today, &filter)
+            list_categories(&state.catalogue, selection.as_ref(), &today, &filter)
         };
         tokio::task::spawn_blocking(list)
             .await
@@ -318,14 +349,25 @@ impl Engine {
     }
 }
 
+fn read_selection(
+    draft: &SelectionDraft,
+    catalogue: &Catalogue,
+) -> Result<Selection, Vec<Complaint>> {
+    let selection = Selection::new(draft.clone())?;
+    match misfits(&selection, &[catalogue], &[]) {
+        wrong if wrong.is_empty() => Ok(selection),
+        wrong => Err(wrong),
+    }
+}
+
 fn list_categories(
     catalogue: &Catalogue,
-    promotion: Option<&Promotion>,
+    selection: Option<&Selection>,
     today: &Today,
     filter: &CategoryFilter,
 ) -> Listed<CategoryView> {
     let graph = catalogue.graph();
-    let rows = promotion.map(|promotion| evaluate(&promotion.selection, catalogue, today));
+    let rows = selection.map(|selection| evaluate(selection, catalogue, today));
     let counts: std::collections::BTreeMap<Node, u32> = rows
         .iter()
         .flat_map(|rows| related(rows, catalogue))
@@ -350,7 +392,7 @@ fn list_categories(
                 parent.is_some_and(|parent| graph.parents(*node).contains(&parent))
             })
             && q.as_ref().is_none_or(|q| caseless(&text()).contains(q))
-            && (rows.is_none() || counts.contains_key(node))
+            && (rows.is_none() || filter.show == Show::All || counts.contains_key(node))
     };
     let view = |node: Node| CategoryView {
         id: graph.id(node).to_string(),

@@ -51,6 +51,13 @@ const TABLE: &[Row] = &[
         Market,
     ),
     (
+        "POST",
+        "/v1/markets/{market}/categories",
+        "{\"selection\":{}}",
+        "--xx-x-",
+        Market,
+    ),
+    (
         "GET",
         "/v1/markets/{market}/attributes",
         "",

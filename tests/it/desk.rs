@@ -178,6 +178,45 @@ async fn a_full_market_is_told_before_publishing() {
 }
 
 #[tokio::test]
+async fn categories_of_an_unsaved_selection_are_counted() {
+    let app = App::shop(30).await;
+    let body = json!({ "selection": { "handpicked": ["p010", "p020"] } });
+    let ask = async |query: &str, body: &Value| {
+        let path = format!("/v1/markets/se/categories{query}");
+        app.post(&path, body).await
+    };
+    let counted = |answer: &Value| -> Vec<(String, u64)> {
+        let items = answer["items"].as_array().unwrap().iter();
+        items
+            .map(|own| {
+                (
+                    own["category"].as_str().unwrap().to_owned(),
+                    own["related"].as_u64().unwrap(),
+                )
+            })
+            .collect()
+    };
+    let found = ask("", &body).await;
+    found.is(200);
+    assert_eq!(counted(&found.json), [("main:jackets".to_owned(), 2)]);
+    let all = ask("?show=all", &body).await;
+    let expected = [("main:jackets".to_owned(), 2), ("main:shoes".to_owned(), 0)];
+    assert_eq!(counted(&all.json), expected);
+    let first = ask("?show=all&limit=1", &body).await;
+    let next = format!(
+        "?show=all&limit=1&cursor={}",
+        first.json["next_cursor"].as_str().unwrap()
+    );
+    assert_eq!(counted(&ask(&next, &body).await.json), expected[1..]);
+    ask("?show=some", &body).await.refuses(422, "invalid");
+    ask("", &json!({})).await.refuses(422, "invalid");
+    let odd = json!({ "selection": { "rule_sets": [{ "rules": [brand("include", "Nord"), { "op": "include", "attr": "brnd", "in": ["x"] }] }] } });
+    let refused = ask("", &odd).await;
+    let at = "/selection/rule_sets/0/rules/1/attr".to_owned();
+    assert_eq!(refused.complaints(), [(at, "unknown-attribute".to_owned())]);
+}
+
+#[tokio::test]
 async fn a_selection_says_what_it_does_with_a_variant() {
     let app = App::shop(30).await;
     let draft = by_rules("Nord", "low", &[brand("include", "Nord"), cheap("4")]);

@@ -11,16 +11,19 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::api::merchandiser::promotion::{SelectionBody, read_selection};
 use crate::api::wire::change::{Asked, seen};
 use crate::api::wire::fields::Fields;
 use crate::api::wire::list::{List, Listing, Window, WindowParams};
 use crate::api::wire::{answer, path, query, scalar};
 use crate::catalogue::attribute::{Level, is_built_in};
 use crate::domain::category::CategoryId;
-use crate::domain::id::PromotionId;
+use crate::domain::complaint::Fault;
+use crate::domain::id::{MarketId, PromotionId};
 use crate::domain::value::ValueType;
 use crate::engine::browse::{
-    AttributeView, CategoryFilter, CategoryView, Listed, ValueView, VariantView, texts_of,
+    AttributeView, CategoryFilter, CategoryView, Listed, Related, Show, ValueView, VariantView,
+    texts_of,
 };
 use crate::engine::commit::Written;
 use crate::engine::error::EngineError;
@@ -45,7 +48,7 @@ pub struct CategoryBody {
     children_count: usize,
     /// Variants in it and below.
     variants_count: u32,
-    /// Of them, those that the promotion of `related_to` selects.
+    /// Of them, those of the promotion or selection asked about.
     #[schema(required = true)]
     related: Option<u32>,
     /// Named somewhere but defined nowhere.
@@ -153,20 +156,32 @@ pub struct CategoryParams {
     pub parent: Option<String>,
     /// Only those whose id or name holds this text.
     pub q: Option<String>,
-    /// Only those that hold a variant of this promotion.
+    /// Only those that hold a variant of this promotion, with how many.
     pub related_to: Option<String>,
+    /// `related`, the default; or `all`: with `related_to` those that hold none as well.
+    pub show: Option<String>,
+}
+
+/// A selection that is not stored.
+#[derive(Debug, ToSchema)]
+pub struct RelatedBody {
+    /// As a promotion has it.
+    pub selection: SelectionBody,
 }
 
 /// Routes of this file.
 pub(crate) fn routes() -> OpenApiRouter<Engine> {
+    let categories = OpenApiRouter::new()
+        .routes(routes!(list_categories, list_related))
+        .route_layer(Route::desk().unlimited());
     OpenApiRouter::new()
-        .routes(routes!(list_categories))
         .routes(routes!(list_attributes))
         .routes(routes!(change_attribute))
         .routes(routes!(list_values))
         .routes(routes!(list_variants))
         .routes(routes!(read_variant))
         .route_layer(Route::desk())
+        .merge(categories)
 }
 
 /// List categories
@@ -193,9 +208,56 @@ async fn list_categories(
         limit: window.limit,
         ..filter
     };
-    let page = engine
-        .categories(&caller.principal, &market, filter)
-        .await?;
+    categories(&engine, &caller, &market, (list, filter)).await
+}
+
+/// List categories of an unsaved selection
+///
+/// Those that hold a variant of it, with how many; with `show=all` the others as well.
+#[utoipa::path(
+    post, path = "/v1/markets/{market}/categories", tag = "merchandiser",
+    params(("market" = String, Path, description = "Key of the market"), CategoryParams, WindowParams),
+    request_body = RelatedBody,
+    responses((status = 200, description = "A page of categories", body = Listing<CategoryBody>)),
+    extensions(("x-problems" = json!(["bad-cursor", "not-found"]))),
+)]
+async fn list_related(
+    State(engine): State<Engine>,
+    caller: Caller,
+    Path(market): Path<String>,
+    uri: Uri,
+    (members, body): (Query, Json),
+) -> Result<Response, Problem> {
+    let market = path::market(&market)?;
+    let (window, filter) = query::read(&members, read_category_filter)?;
+    let (draft, faults) = Fields::gather(&body.0, |fields| {
+        if fields.has("selection") {
+            fields.inside("selection", read_selection)
+        } else {
+            fields.complain("selection", Fault::Required);
+            None
+        }
+    });
+    if !faults.is_empty() {
+        return Err(Problem::invalid(&faults));
+    }
+    let list = List::new(&engine, &uri, &members);
+    let filter = CategoryFilter {
+        related_to: Some(Related::Selection(Box::new(draft.unwrap_or_default()))),
+        after: list.after(&window)?,
+        limit: window.limit,
+        ..filter
+    };
+    categories(&engine, &caller, &market, (list, filter)).await
+}
+
+async fn categories(
+    engine: &Engine,
+    caller: &Caller,
+    market: &MarketId,
+    (list, filter): (List<'_>, CategoryFilter),
+) -> Result<Response, Problem> {
+    let page = engine.categories(&caller.principal, market, filter).await?;
     let next = page.last_if_more().map(|last| list.cursor(&last.id));
     Ok(list.answer(page.items.into_iter().map(CategoryBody::of).collect(), next))
 }
@@ -396,10 +458,23 @@ fn read_category_filter(fields: &mut Fields<'_>) -> (Window, CategoryFilter) {
         tree: fields.scalar("tree", scalar::owned),
         parent: parent.map(|id| id.to_string()),
         q: fields.scalar("q", scalar::owned),
-        related_to: fields.scalar("related_to", scalar::parsed(PromotionId::parse)),
+        related_to: fields
+            .scalar("related_to", scalar::parsed(PromotionId::parse))
+            .map(Related::Promotion),
+        show: fields
+            .scalar("show", scalar::parsed(read_show))
+            .unwrap_or_default(),
         ..CategoryFilter::default()
     };
     (Window::read(fields), filter)
+}
+
+fn read_show(text: &str) -> Result<Show, Fault> {
+    match text {
+        "related" => Ok(Show::Related),
+        "all" => Ok(Show::All),
+        _ => Err(Fault::unknown_value(text, &["related", "all"])),
+    }
 }
 
 fn read_attribute_edit(fields: &mut Fields<'_>) -> AttributeEdit {

@@ -261,7 +261,8 @@ pub(super) fn read_fields(fields: &mut Fields<'_>) -> PromotionDraft {
     }
 }
 
-fn read_selection(fields: &mut Fields<'_>) -> SelectionDraft {
+/// Reads the fields of a selection.
+pub(super) fn read_selection(fields: &mut Fields<'_>) -> SelectionDraft {
     let keys = |fields: &mut Fields<'_>, name| {
         fields
             .list(name, KEYS_MAX, whole(scalar::owned))
