@@ -4,6 +4,8 @@
 
 #[path = "cli/codes.rs"]
 mod codes;
+#[path = "cli/desk.rs"]
+mod desk;
 #[path = "cli/help.rs"]
 mod help;
 #[path = "cli/rig.rs"]

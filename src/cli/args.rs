@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::output::Format;
+use crate::cli::promo_args::Promo;
 
 /// Heading of the options that every command has, so that its own stand together.
 const EVERYWHERE: &str = "Options of every command";
@@ -375,51 +376,6 @@ pub(in crate::cli) struct Rank {
     /// Say why each item stands where it stands
     #[arg(long)]
     pub(in crate::cli) explain: bool,
-}
-
-/// Promotions and demotions.
-#[derive(Debug, Subcommand)]
-pub(in crate::cli) enum Promo {
-    /// List them
-    #[command(after_help = "Example:\n  endcap promo list --market se --state active")]
-    List {
-        /// Only of this market
-        #[arg(long, value_name = "M")]
-        market: Option<String>,
-        /// Only in this state: scheduled, active, suspended, ended or archived
-        #[arg(long)]
-        state: Option<String>,
-    },
-    /// Show one
-    #[command(after_help = "Example:\n  endcap promo show prm_01k9tr6y0b2d4f6h8k0m2p4r6t")]
-    Show {
-        /// Its id
-        id: String,
-    },
-    /// Create one from a JSON file
-    #[command(after_help = "Example:\n  endcap promo create warm-week.json")]
-    Create {
-        /// The file; - for standard input
-        file: PathBuf,
-    },
-    /// Hold one back until it is resumed
-    #[command(after_help = "Example:\n  endcap promo suspend prm_01k9tr6y0b2d4f6h8k0m2p4r6t")]
-    Suspend {
-        /// Its id
-        id: String,
-    },
-    /// Let a suspended one go on
-    #[command(after_help = "Example:\n  endcap promo resume prm_01k9tr6y0b2d4f6h8k0m2p4r6t")]
-    Resume {
-        /// Its id
-        id: String,
-    },
-    /// End one now
-    #[command(after_help = "Example:\n  endcap promo end prm_01k9tr6y0b2d4f6h8k0m2p4r6t")]
-    End {
-        /// Its id
-        id: String,
-    },
 }
 
 /// API keys.

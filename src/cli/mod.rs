@@ -4,10 +4,10 @@
 //! and nothing else ([`client`]); `serve` and `demo` put the rooms together; commands on a stopped
 //! data directory call the store.
 //!
-//! - [`args`]: the command line; [`settings`]: flags over environment over file over defaults
+//! - [`args`], [`promo_args`]: the command line; [`settings`]: flags over environment over file over defaults
 //! - [`output`]: results, messages, exit codes
 //! - [`credential`]: which key a remote command uses
-//! - [`feeds`], [`page`], [`work`], [`operate`]: remote commands
+//! - [`feeds`], [`page`], [`work`], [`whatif`], [`operate`]: remote commands
 //! - [`house`]: the rooms put together; [`serve`] and [`demo`] run them, [`sample`] makes a shop
 //! - [`stores`]: what is done with a data directory while no server runs
 //!
@@ -24,10 +24,12 @@ mod house;
 mod operate;
 mod output;
 mod page;
+mod promo_args;
 mod sample;
 mod serve;
 mod settings;
 mod stores;
+mod whatif;
 mod work;
 
 use std::path::Path;

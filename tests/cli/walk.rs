@@ -25,7 +25,7 @@ fn shop() -> String {
     (0..20).map(line).collect()
 }
 
-fn promotion(name: &str, level: &str, product: &str) -> String {
+pub(crate) fn promotion(name: &str, level: &str, product: &str) -> String {
     json!({
         "kind": "promotion", "level": level, "name": name, "markets": ["se"],
         "start": "2020-01-01", "end": "2099-01-01",
@@ -36,7 +36,7 @@ fn promotion(name: &str, level: &str, product: &str) -> String {
 }
 
 /// A served folder with market, goods, an operator's key in `ada.key` and a promotion of `p17`.
-fn set_up(folder: &Path) -> (Served, String) {
+pub(crate) fn set_up(folder: &Path) -> (Served, String) {
     let served = Served::start(folder, &[]);
     let made = served.run(&[
         "market",
