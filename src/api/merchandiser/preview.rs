@@ -243,7 +243,9 @@ impl PreviewAnswer {
             };
             shifts.iter().map(of).collect()
         };
+        // Nothing of a preview is counted, so a missing session is nothing to be told.
         let odd = found.after.warnings.iter();
+        let odd = odd.filter(|own| own.code != "no-session");
         let odd = odd.map(|own| Warning::told(own.code, own.detail.clone(), "/rank".to_owned()));
         let at_change = |place: usize| format!("/changes/{place}/promotion");
         let named = found.names_taken.iter().map(|(place, other)| {
