@@ -108,8 +108,12 @@ pub(in crate::cli) enum Command {
     #[command(subcommand)]
     #[command(after_help = "Example:\n  endcap export store shop.jsonl --data ./data")]
     Export(Export),
-    /// Make a sample shop of any size as native NDJSON; the same seed gives the same bytes
-    #[command(after_help = "Example:\n  endcap generate --variants 20000 --seed 7 > shop.ndjson")]
+    /// Make a sample shop of any size as a feed; the same seed gives the same bytes
+    #[command(
+        after_help = "Native NDJSON, or with --format google-tsv, google-xml or shopify-csv what \
+                      these have a place for.\n\nExamples:\n  endcap generate --variants 20000 --seed 7 > \
+                      shop.ndjson\n  endcap generate --variants 2000 --format google-xml > shop.xml"
+    )]
     Generate(Generate),
     /// The settings in force, and where each comes from
     #[command(subcommand, after_help = "Example:\n  endcap config print")]
@@ -282,12 +286,13 @@ impl FeedKind {
 /// A feed, where it goes and how it is read.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct FeedFile {
-    /// The feed, plain or gzip; - for standard input
+    /// The feed, plain, gzip or zstd; - for standard input
     pub(in crate::cli) file: PathBuf,
     /// The market
     #[arg(long, value_name = "M")]
     pub(in crate::cli) market: String,
-    /// ndjson or csv; by the file's name if absent
+    /// ndjson, csv, google-tsv, google-xml, shopify-csv or elevate; by the file's name and first line
+    /// if absent
     #[arg(long, value_name = "FORMAT")]
     pub(in crate::cli) feed_format: Option<String>,
     /// JSON file that says what foreign columns mean; it is stored under its name first

@@ -24,8 +24,11 @@ const BRIEF_CHARS_MAX: usize = 160;
 /// Pause between two looks at an import that is still running.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Suffix of packed files.
-const PACKED: &str = "gz";
+/// Suffixes of packed files.
+const PACKED: [&str; 2] = ["gz", "zst"];
+
+/// Bytes of a file looked at to tell what it holds.
+const HEAD_BYTES: u64 = 4_096;
 
 /// Runs an `import` command that needs a server.
 ///
@@ -80,19 +83,29 @@ fn send(
 ) -> Outcome<()> {
     let (file, n_bytes) = open(&feed.file)?;
     let market = encode(&feed.market);
-    let written_as = feed.feed_format.clone().or_else(|| format_of(&feed.file));
-    let is_csv = written_as.as_deref() == Some("csv");
+    let is_mapped = feed.mapping.is_some();
+    let guessed = || {
+        let by_name = format_of(&feed.file)?;
+        Some(if is_mapped {
+            by_name
+        } else {
+            told_apart(by_name, &head(&feed.file))
+        })
+    };
+    let guessed = || guessed().map(str::to_owned);
+    let written_as = feed.feed_format.clone().or_else(guessed);
+    let media = match written_as.as_deref() {
+        Some("csv" | "shopify-csv") => "text/csv",
+        Some("google-tsv") => "text/tab-separated-values",
+        Some("google-xml") => "application/xml",
+        _ => "application/x-ndjson",
+    };
     parameters.push(("max_errors", feed.max_errors.to_string()));
     parameters.extend(written_as.map(|written_as| ("format", written_as)));
     if let Some(mapping) = &feed.mapping {
         parameters.push(("mapping", store_mapping(client, &market, mapping)?));
     }
     let path = with_query(&format!("/v1/markets/{market}/imports"), &parameters);
-    let media = if is_csv {
-        "text/csv"
-    } else {
-        "application/x-ndjson"
-    };
     let bar = progress(n_bytes);
     let payload = Payload::Stream(media, n_bytes, pieces(file, bar.clone()));
     let sent = client.call(Call::new("POST", &path).with(payload));
@@ -268,16 +281,42 @@ fn brief(text: &str) -> String {
     format!("{whole}, …")
 }
 
-/// `ndjson` or `csv`, as the file's name ends, `.gz` left aside.
-fn format_of(file: &Path) -> Option<String> {
+/// The format that the file's name ends like, `.gz` and `.zst` left aside.
+fn format_of(file: &Path) -> Option<&'static str> {
+    let is_packed = |extension: &std::ffi::OsStr| PACKED.iter().any(|own| extension == *own);
     let name = match file.extension() {
-        Some(extension) if extension == PACKED => PathBuf::from(file.file_stem()?),
+        Some(extension) if is_packed(extension) => PathBuf::from(file.file_stem()?),
         _ => file.to_path_buf(),
     };
     match name.extension()?.to_str()? {
-        "csv" => Some("csv".to_owned()),
-        "ndjson" | "jsonl" => Some("ndjson".to_owned()),
+        "csv" => Some("csv"),
+        "tsv" | "txt" => Some("google-tsv"),
+        "xml" | "rss" | "atom" => Some("google-xml"),
+        "ndjson" | "jsonl" => Some("ndjson"),
         _ => None,
+    }
+}
+
+/// What begins a file; nothing of one that is packed or cannot be read, which is told later.
+fn head(file: &Path) -> String {
+    let mut head = Vec::new();
+    if let Ok(opened) = File::open(file) {
+        let _ = opened.take(HEAD_BYTES).read_to_end(&mut head);
+    }
+    String::from_utf8_lossy(&head).into_owned()
+}
+
+/// The format, where files of two formats end alike: exports of Shopify begin with a handle, and
+/// Elevate's lines hold product groups.
+fn told_apart(by_name: &'static str, head: &str) -> &'static str {
+    let first = head.lines().next().unwrap_or_default().to_lowercase();
+    let mut columns = first
+        .split(',')
+        .map(|name| name.trim_matches(['"', ' ', '\u{feff}']));
+    match by_name {
+        "csv" if columns.any(|name| ["handle", "url handle"].contains(&name)) => "shopify-csv",
+        "ndjson" if head.contains("\"productGroup\"") => "elevate",
+        _ => by_name,
     }
 }
 
@@ -338,11 +377,14 @@ mod tests {
     #[test]
     fn the_name_of_a_file_says_how_it_is_written() {
         let check = |name: &str, expected: Option<&str>| {
-            assert_eq!(format_of(Path::new(name)).as_deref(), expected, "{name}");
+            assert_eq!(format_of(Path::new(name)), expected, "{name}");
         };
         check("a/shop.ndjson", Some("ndjson"));
         check("shop.jsonl.gz", Some("ndjson"));
         check("shop.csv.gz", Some("csv"));
+        check("shop.csv.zst", Some("csv"));
+        check("feed.xml", Some("google-xml"));
+        check("feed.tsv", Some("google-tsv"));
         check("shop.gz", None);
         check("-", None);
     }

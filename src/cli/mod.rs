@@ -54,11 +54,16 @@ pub fn run() -> ExitCode {
 
 fn obey(cli: &Cli) -> Outcome<()> {
     let format = cli.format;
+    if format.written().is_some() && !matches!(cli.command, Command::Generate(_)) {
+        return Err(Failure::usage(
+            "results are table, json or ndjson; only generate writes feeds of other formats",
+        ));
+    }
     let client = || Client::new(&cli.url, credential::find(cli)?);
     match &cli.command {
         Command::Serve(command) => serve::serve(cli, command),
         Command::Demo(command) => demo::demo(command),
-        Command::Generate(command) => sample::generate(command),
+        Command::Generate(command) => sample::generate(command, format),
         Command::Market(command) => operate::market(&client()?, format, command),
         Command::Import(Import::Store {
             file,

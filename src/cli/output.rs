@@ -11,6 +11,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::Value;
 
 use crate::cli::client::Answer;
+use crate::feed::export::Written;
 
 /// What a command gives.
 pub(in crate::cli) type Outcome<T> = Result<T, Failure>;
@@ -24,6 +25,27 @@ pub(in crate::cli) enum Format {
     Json,
     /// One JSON object a line
     Ndjson,
+    /// Of `generate` alone: Google's product data as TSV
+    #[value(hide = true)]
+    GoogleTsv,
+    /// Of `generate` alone: Google's product data as XML
+    #[value(hide = true)]
+    GoogleXml,
+    /// Of `generate` alone: Shopify's product export
+    #[value(hide = true)]
+    ShopifyCsv,
+}
+
+impl Format {
+    /// The format of feeds that it is, if it is one.
+    pub(in crate::cli) fn written(self) -> Option<Written> {
+        match self {
+            Self::Table | Self::Json | Self::Ndjson => None,
+            Self::GoogleTsv => Some(Written::GoogleTsv),
+            Self::GoogleXml => Some(Written::GoogleXml),
+            Self::ShopifyCsv => Some(Written::ShopifyCsv),
+        }
+    }
 }
 
 /// Why a command did not do what it was told.
@@ -226,7 +248,7 @@ pub(in crate::cli) fn show(format: Format, value: &Value, columns: &[&str]) {
             Some(rows) => rows.iter().for_each(|row| say(&row.to_string())),
             None => say(&value.to_string()),
         },
-        Format::Table => say(&words(value, columns)),
+        _ => say(&words(value, columns)),
     }
 }
 

@@ -6,21 +6,26 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::catalogue::product::FeedOperation;
 use crate::cli::args::Generate;
-use crate::cli::output::{Outcome, draws_progress};
+use crate::cli::output::{Format, Outcome, draws_progress};
+use crate::feed::export::{Export, Written};
 use crate::feed::write::write;
 use crate::generator::shop::{Shop, shop};
 
 /// Bytes collected before they are written.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// Writes the shop to standard output. Memory is that of one product.
+/// Writes the shop to standard output, natively or as a foreign feed. Memory is that of one product.
 ///
 /// # Errors
 /// What the system says; a closed pipe is no error.
-pub(in crate::cli) fn generate(command: &Generate) -> Outcome<()> {
+pub(in crate::cli) fn generate(command: &Generate, format: Format) -> Outcome<()> {
     let bar = progress(command.variants);
     let shop = Shop::new(command.variants, command.seed);
-    let written = stream(&shop, &mut io::stdout().lock(), &bar);
+    let out = &mut io::stdout().lock();
+    let written = match format.written() {
+        Some(format) => export(&shop, format, out, &bar),
+        None => stream(&shop, out, &bar),
+    };
     bar.finish_and_clear();
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(anyhow::Error::new(error)
@@ -48,6 +53,36 @@ pub(in crate::cli) fn stream(
         }
     }
     out.write_all(&lines)?;
+    out.flush()
+}
+
+/// Writes the products of a shop in a foreign format; they are made twice, first for their columns.
+pub(in crate::cli) fn export(
+    sample: &Shop,
+    format: Written,
+    out: &mut impl Write,
+    bar: &ProgressBar,
+) -> io::Result<()> {
+    let products = || {
+        shop(sample).filter_map(|operation| match operation {
+            FeedOperation::ReplaceProduct(product) => Some(product),
+            _ => None,
+        })
+    };
+    let mut export = Export::new(format, sample.currency, []);
+    products().for_each(|product| export.count(&product));
+    let mut text = String::with_capacity(2 * PIECE_BYTES);
+    export.head(&mut text);
+    for product in products() {
+        export.product(&product, &mut text);
+        bar.inc(product.variants.len() as u64);
+        if PIECE_BYTES <= text.len() {
+            out.write_all(text.as_bytes())?;
+            text.clear();
+        }
+    }
+    export.foot(&mut text);
+    out.write_all(text.as_bytes())?;
     out.flush()
 }
 

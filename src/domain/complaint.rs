@@ -143,6 +143,14 @@ pub enum Fault {
         /// Decimals that were sent.
         found: u32,
     },
+    /// An amount in another currency than the market's.
+    #[error("the market's currency is {expected}, found {found}")]
+    CurrencyMismatch {
+        /// ISO 4217 code of the market.
+        expected: &'static str,
+        /// The code that was sent.
+        found: String,
+    },
     /// A bare date, and no single zone to read it in.
     #[error("a bare date needs a time_zone: the markets lie in {zones}")]
     ZoneAmbiguous {
@@ -175,6 +183,7 @@ impl Fault {
             Self::Contradiction { .. } => "contradiction",
             Self::ReadOnly => "read-only",
             Self::MoneyPrecision { .. } => "money-precision",
+            Self::CurrencyMismatch { .. } => "currency-mismatch",
             Self::ZoneAmbiguous { .. } => "zone-ambiguous",
             Self::LevelNotAllowed => "level-not-allowed",
         }

@@ -137,6 +137,15 @@ impl Zone {
             })
     }
 
+    /// The instant of a local date and time such as `2027-03-01T13:00` or `2027-03-01T13:00:30`; one
+    /// that the clock skips moves forward by the gap, of two the earlier is meant, as RFC 5545 has
+    /// it.
+    pub fn instant_of(&self, local: &str) -> Option<Timestamp> {
+        let civil: jiff::civil::DateTime = local.parse().ok()?;
+        let zoned = civil.to_zoned(self.0.clone()).ok()?;
+        Some(Timestamp(zoned.timestamp().as_millisecond()))
+    }
+
     /// The IANA name.
     pub fn name(&self) -> &str {
         self.0.iana_name().unwrap_or("UTC")

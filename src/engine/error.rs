@@ -93,6 +93,12 @@ pub enum EngineError {
         /// Code and text of what it would do.
         harms: Vec<(String, String)>,
     },
+    /// The column names of a feed contradict each other.
+    #[error("{why}")]
+    BadFeedHeader {
+        /// How, in words.
+        why: String,
+    },
     /// Rows of an import are wrong.
     #[error("{rows_rejected} {}; nothing was imported", are_wrong(*rows_rejected))]
     ImportInvalid {

@@ -20,19 +20,19 @@ use crate::catalogue::change::{Imported, Kinds, Refusal, Unreadable};
 use crate::catalogue::delta::delta;
 use crate::catalogue::full::{FullFeed, full};
 use crate::catalogue::product::FeedOperation;
-use crate::domain::complaint::Fault;
+use crate::domain::complaint::{Complaint, Complaints, Fault};
 use crate::domain::id::{ImportId, MarketId};
 use crate::engine::commit::{Intent, StoredAnswer, Written};
 use crate::engine::error::{EngineError, RowError};
 use crate::engine::harm;
 use crate::engine::markets::market_state;
-use crate::engine::results::{ImportResult, ImportState, warnings_of};
+use crate::engine::results::{ImportResult, ImportState, ImportWarning, warnings_of};
 use crate::engine::snapshot::MarketState;
 use crate::engine::start::{Engine, Importing};
 use crate::feed;
 use crate::feed::bytes::Encoding;
 use crate::feed::mapping::Mapping;
-use crate::feed::result::{FeedError, Refused, Subject};
+use crate::feed::result::{Counts, FeedError, Refused, Subject};
 use crate::feed::{Format, Kind, Reading, Repeats};
 
 /// What a feed does to the goods that stand.
@@ -149,8 +149,7 @@ pub(in crate::engine) struct Feed {
     pub(in crate::engine) row_of: Vec<u64>,
     pub(in crate::engine) errors: Vec<RowError>,
     pub(in crate::engine) unreadable: Unreadable,
-    pub(in crate::engine) rows: u64,
-    pub(in crate::engine) rejected: u64,
+    pub(in crate::engine) counts: Counts,
 }
 
 /// The next goods of a market, checked, and what is to be said about them.
@@ -193,6 +192,10 @@ impl Engine {
             }
             None => None,
         };
+        let complaints = misfits(&order);
+        if !complaints.is_empty() {
+            return Err(EngineError::Invalid(complaints));
+        }
         let progress = Arc::new(Progress::new(ImportId(self.new_id()), order));
         let importing = self.claim_import(&progress)?;
         let intent = intent.clone();
@@ -290,6 +293,8 @@ impl ImportJob {
             mapping: self.mapping.as_ref(),
             encoding: order.encoding,
             locale: &state.market.value.locale,
+            market: &[order.market.as_str(), &state.market.value.name],
+            now: self.engine.now(),
             repeats: match order.mode {
                 Mode::Full => Repeats::Refused,
                 Mode::Delta | Mode::Validate => Repeats::Allowed,
@@ -308,8 +313,7 @@ impl ImportJob {
         };
         let counts = feed::read(input, &reading, &mut each);
         let counts = counts.map_err(|error| self.unreadable(error))?;
-        feed.rows = counts.rows;
-        feed.rejected = counts.rejected;
+        feed.counts = counts;
         Ok(feed)
     }
 
@@ -336,7 +340,9 @@ impl ImportJob {
             FeedError::Header(errors) => errors.into_iter().map(Into::into).collect(),
             FeedError::LineTooLong { row, .. } => vec![whole(row, message)],
             FeedError::Io(cause) => vec![whole(0, format!("{message}: {cause}"))],
-            FeedError::Zstd => vec![whole(0, message)],
+            FeedError::TwoHeaders => return EngineError::BadFeedHeader { why: message },
+            FeedError::Utf16 => vec![whole(1, message)],
+            FeedError::Markup { row, .. } => vec![whole(row, message)],
         };
         let rows_rejected = errors.len() as u64;
         EngineError::ImportInvalid {
@@ -405,7 +411,8 @@ impl Engine {
             Mode::Delta => false,
             Mode::Validate => feed.replaces(),
         };
-        let (row_of, rows, unread) = (feed.row_of, feed.rows, feed.rejected);
+        let (row_of, counts) = (feed.row_of, feed.counts);
+        let (rows, unread) = (counts.rows, counts.rejected);
         let left = usize::try_from(order.errors_max.saturating_sub(unread)).unwrap_or(usize::MAX);
         let outcome = if is_full {
             let kinds = Kinds::of(&feed.operations);
@@ -445,6 +452,7 @@ impl Engine {
             Ok(imported) if rejected <= order.errors_max => {
                 result.count(&imported.counts);
                 result.warnings = warnings_of(&imported.warnings);
+                result.warnings.extend(passed_over(&counts));
                 if is_full {
                     let active = harm::emptied(&before, &imported.next, self.now());
                     result.harms = harm::words(&before.catalogue, &imported.next, &active);
@@ -461,6 +469,48 @@ impl Engine {
             })),
         }
     }
+}
+
+/// What a format cannot be asked for.
+fn misfits(order: &ImportOrder) -> Vec<Complaint> {
+    let format = order.format.as_str();
+    let mut complaints = Complaints::new();
+    if order.mapping.is_some() && !order.format.takes_mapping() {
+        let why = format!("{format} says itself what its columns mean");
+        complaints.add("/mapping", Fault::Contradiction { why });
+    }
+    if !order.format.takes(order.kind) {
+        let why = format!("{format} holds products alone");
+        complaints.add("/kind", Fault::Contradiction { why });
+    }
+    complaints.into_vec()
+}
+
+/// What a reader left out without refusing it.
+fn passed_over(counts: &Counts) -> impl Iterator<Item = ImportWarning> {
+    let words = [
+        (
+            "sale-price-period",
+            counts.later_sales,
+            "sale prices begin or end later: import again by then",
+        ),
+        (
+            "long-texts",
+            counts.long_texts,
+            "texts are longer than an attribute can be and were passed over",
+        ),
+        (
+            "other-markets",
+            counts.other_markets,
+            "products or variants are not for this market",
+        ),
+    ];
+    let some = words.into_iter().filter(|(_, count, _)| 0 < *count);
+    some.map(|(code, count, text)| ImportWarning {
+        code: code.to_owned(),
+        text: format!("{count} {text}"),
+        count,
+    })
 }
 
 fn distinct_rows(refusals: &[Refusal], row_of: &[u64]) -> u64 {

@@ -1,4 +1,4 @@
-//! From bytes to physical lines: gzip, bounds, encodings.
+//! From bytes to physical lines: gzip and zstd, bounds, encodings.
 
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 
@@ -61,28 +61,40 @@ pub struct Oversize {
     pub limit_bytes: u64,
 }
 
-/// Plain bytes of a feed that may be gzip, known by its first two bytes.
+/// First bytes of a zstd frame.
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// Largest window of a zstd feed: 2^27 bytes, what `zstd` makes without `--ultra`.
+const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+
+/// Plain bytes of a feed that may be gzip or zstd, known by its first bytes.
 ///
 /// # Errors
-/// [`FeedError::Zstd`], or whatever stops the first read.
+/// Whatever stops the first read; [`FeedError::Utf16`].
 pub fn unpack<R: Read>(mut input: R) -> Result<impl BufRead, FeedError> {
     let mut head = Vec::with_capacity(4);
     input.by_ref().take(4).read_to_end(&mut head)?;
-    if head == [0x28, 0xb5, 0x2f, 0xfd] {
-        return Err(FeedError::Zstd);
-    }
     let is_gzip = head.starts_with(&[0x1f, 0x8b]);
+    let is_zstd = head == ZSTD;
     let whole = Counted {
         inner: Cursor::new(head).chain(input),
         n_bytes: 0,
     };
     let source = if is_gzip {
         Source::Gzip(MultiGzDecoder::new(whole))
+    } else if is_zstd {
+        let mut decoder = zstd::Decoder::new(whole)?;
+        decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+        Source::Zstd(Box::new(decoder))
     } else {
         Source::Plain(whole)
     };
     let bounded = Bounded { source, n_bytes: 0 };
-    Ok(BufReader::with_capacity(BUFFER_BYTES, bounded))
+    let mut unpacked = BufReader::with_capacity(BUFFER_BYTES, bounded);
+    match unpacked.fill_buf()? {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err(FeedError::Utf16),
+        _ => Ok(unpacked),
+    }
 }
 
 struct Counted<R> {
@@ -103,6 +115,7 @@ type Whole<R> = Counted<Chain<Cursor<Vec<u8>>, R>>;
 enum Source<R> {
     Plain(Whole<R>),
     Gzip(MultiGzDecoder<Whole<R>>),
+    Zstd(Box<zstd::Decoder<'static, BufReader<Whole<R>>>>),
 }
 
 struct Bounded<R> {
@@ -116,6 +129,7 @@ impl<R: Read> Read for Bounded<R> {
         let (n_read, n_packed) = match &mut self.source {
             Source::Plain(plain) => (plain.read(buffer)?, None),
             Source::Gzip(gzip) => (gzip.read(buffer)?, Some(gzip.get_ref().n_bytes)),
+            Source::Zstd(zstd) => (zstd.read(buffer)?, Some(zstd.get_ref().get_ref().n_bytes)),
         };
         self.n_bytes += n_read as u64;
         let grown = n_packed.map_or(FEED_BYTES_MAX, |packed| {
@@ -183,7 +197,8 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-fn windows_1252(byte: u8) -> char {
+/// The character of a byte.
+pub(super) fn windows_1252(byte: u8) -> char {
     match byte {
         0x80..=0x9f => WINDOWS_1252_HIGH[usize::from(byte - 0x80)],
         _ => char::from(byte),
@@ -227,6 +242,8 @@ mod tests {
         let plain = "\u{feff}ä\r\n\nb".as_bytes();
         assert_eq!(lines(plain, Encoding::Utf8).unwrap(), expected);
         assert_eq!(lines(&gzip(plain), Encoding::Utf8).unwrap(), expected);
+        let zstd = zstd::encode_all(plain, 3).unwrap();
+        assert_eq!(lines(&zstd, Encoding::Utf8).unwrap(), expected);
         assert_eq!(lines(b"", Encoding::Utf8).unwrap(), vec![]);
     }
 
@@ -257,6 +274,9 @@ mod tests {
         let bomb = gzip(&b"\n".repeat(16 << 20));
         let refused = lines(&bomb, Encoding::Utf8).unwrap_err();
         assert!(matches!(refused, FeedError::TooLarge { .. }));
+        let bomb = zstd::encode_all(&*b"\n".repeat(16 << 20), 3).unwrap();
+        let refused = lines(&bomb, Encoding::Utf8).unwrap_err();
+        assert!(matches!(refused, FeedError::TooLarge { .. }));
     }
 
     #[test]
@@ -265,6 +285,13 @@ mod tests {
         let cut = lines(&whole[..whole.len() - 5], Encoding::Utf8);
         assert!(matches!(cut.unwrap_err(), FeedError::Io(_)));
         let zstd = lines(b"\x28\xb5\x2f\xfd...", Encoding::Utf8);
-        assert!(matches!(zstd.unwrap_err(), FeedError::Zstd));
+        assert!(matches!(zstd.unwrap_err(), FeedError::Io(_)));
+        let whole = zstd::encode_all(&b"a\nb\n"[..], 3).unwrap();
+        let cut = lines(&whole[..whole.len() - 3], Encoding::Utf8);
+        assert!(matches!(cut.unwrap_err(), FeedError::Io(_)));
+        for mark in [b"\xff\xfea\0", b"\xfe\xff\0a"] {
+            let utf16 = lines(mark, Encoding::Utf8);
+            assert!(matches!(utf16.unwrap_err(), FeedError::Utf16));
+        }
     }
 }

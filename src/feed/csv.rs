@@ -59,6 +59,12 @@ struct Column {
     targets: Vec<Target>,
 }
 
+impl AsRef<str> for Column {
+    fn as_ref(&self) -> &str {
+        &self.name
+    }
+}
+
 /// Columns of the header, and a complaint about those that are passed over because they are named
 /// like something built in.
 fn header(
@@ -66,24 +72,11 @@ fn header(
     splitter: &Splitter,
 ) -> Result<(Vec<Column>, Option<Refused>), FeedError> {
     let row = splitter.row;
-    let text = str::from_utf8(&splitter.text);
-    let Some(text) = text.ok().filter(|_| !splitter.is_open) else {
-        let shown = String::from_utf8_lossy(&splitter.text);
-        let fault = Fault::bad_format("column names in UTF-8", &shown);
-        return Err(FeedError::Header(refuse(row, "", &shown, fault).errors));
-    };
+    let names = splitter.names()?;
     let mut fatal: Vec<RowError> = Vec::new();
     let mut passed_over = Faults::of_row(row);
     let mut columns: Vec<Column> = Vec::new();
-    if COLUMNS_MAX < splitter.ends.len() {
-        let have = splitter.ends.len();
-        let fault = Fault::TooMany {
-            have,
-            max: COLUMNS_MAX,
-        };
-        return Err(FeedError::Header(refuse(row, "", "", fault).errors));
-    }
-    for cell in splitter.slices(text) {
+    for cell in &names {
         let name = match Attr::parse(cell) {
             Ok(name) => name.to_string(),
             Err(fault) => {
@@ -123,11 +116,11 @@ fn header(
 }
 
 /// Cuts records out of lines.
-struct Splitter {
+pub(super) struct Splitter {
     delimiter: u8,
     quote: Option<u8>,
     /// Physical line on which the record begins.
-    row: u64,
+    pub(super) row: u64,
     /// All cells, unquoted, one after the other.
     text: Vec<u8>,
     /// Where each cell ends in `text`.
@@ -149,7 +142,7 @@ enum State {
 }
 
 impl Splitter {
-    fn new(delimiter: u8, quote: Option<u8>) -> Self {
+    pub(super) fn new(delimiter: u8, quote: Option<u8>) -> Self {
         Self {
             delimiter,
             quote,
@@ -161,7 +154,7 @@ impl Splitter {
     }
 
     /// Reads the next record that is not a blank line; false at the end of the feed.
-    fn next<R: BufRead>(&mut self, lines: &mut Lines<R>) -> Result<bool, FeedError> {
+    pub(super) fn next<R: BufRead>(&mut self, lines: &mut Lines<R>) -> Result<bool, FeedError> {
         self.text.clear();
         self.ends.clear();
         self.is_open = false;
@@ -221,8 +214,31 @@ impl Splitter {
         next
     }
 
+    /// The names in a header.
+    ///
+    /// # Errors
+    /// [`FeedError::Header`] if they cannot be read, or there are too many.
+    pub(super) fn names(&self) -> Result<Vec<String>, FeedError> {
+        let row = self.row;
+        let text = str::from_utf8(&self.text);
+        let Some(text) = text.ok().filter(|_| !self.is_open) else {
+            let shown = String::from_utf8_lossy(&self.text);
+            let fault = Fault::bad_format("column names in UTF-8", &shown);
+            return Err(FeedError::Header(refuse(row, "", &shown, fault).errors));
+        };
+        if COLUMNS_MAX < self.ends.len() {
+            let (have, max) = (self.ends.len(), COLUMNS_MAX);
+            let fault = Fault::TooMany { have, max };
+            return Err(FeedError::Header(refuse(row, "", "", fault).errors));
+        }
+        Ok(self.slices(text).map(str::to_owned).collect())
+    }
+
     /// The cells of a record, one for each column.
-    fn cells(&self, columns: &[Column]) -> Result<impl Iterator<Item = &str>, Refused> {
+    pub(super) fn cells<N: AsRef<str>>(
+        &self,
+        columns: &[N],
+    ) -> Result<impl Iterator<Item = &str> + use<'_, N>, Refused> {
         let refused = |value: &[u8], fault: Fault| {
             Err(refuse(self.row, "", &String::from_utf8_lossy(value), fault))
         };
@@ -250,7 +266,7 @@ impl Splitter {
                 let cell = &self.text[start..self.ends[n_before]];
                 let shown = String::from_utf8_lossy(cell);
                 let fault = Fault::bad_format("UTF-8", &shown);
-                Err(refuse(self.row, &columns[n_before].name, &shown, fault))
+                Err(refuse(self.row, columns[n_before].as_ref(), &shown, fault))
             }
         }
     }

@@ -108,6 +108,8 @@ pub(super) struct Plan<'m> {
     /// Targets and the columns they are read from; empty if columns bear the targets' names.
     targets: Vec<(Target, &'m str)>,
     constants: Vec<(Target, &'m str, &'m str)>,
+    /// What the column of the key is called, where a format says so.
+    key: Option<&'static str>,
     paths: Paths,
 }
 
@@ -150,8 +152,17 @@ impl<'m> Plan<'m> {
             currency: reading.locale.currency,
             targets,
             constants,
+            key: None,
             paths: Paths::new(&mapping.path_separator),
         })
+    }
+
+    /// The same with a name of its own for the column of the key.
+    pub(super) fn keyed(self, key: &'static str) -> Self {
+        Self {
+            key: Some(key),
+            ..self
+        }
     }
 
     /// What a column means.
@@ -200,7 +211,10 @@ impl<'m> Plan<'m> {
                 row.set(self, target, name, &Cell::Text(Cow::Borrowed(text)));
             }
         }
-        let key = self.column_of(required(self.kind)[0].0);
+        let key = match self.key {
+            Some(key) => key.to_owned(),
+            None => self.column_of(required(self.kind)[0].0),
+        };
         let paths = std::mem::take(&mut row.paths);
         let made = match self.kind {
             Kind::Catalogue => row.variant(&key),

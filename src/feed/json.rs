@@ -24,6 +24,11 @@ impl<'a> Json<'a> {
             .map_err(|_| Fault::bad_format("JSON", text.trim()))
     }
 
+    /// The value as it was written.
+    pub(super) fn raw(self) -> &'a str {
+        self.0
+    }
+
     /// Whether it says that there is no value.
     pub(super) fn is_null(self) -> bool {
         self.0 == "null"

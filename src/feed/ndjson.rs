@@ -13,6 +13,7 @@
 //! A product without `variants` is its own variant and takes that one's fields itself. A flat
 //! variant brings the values its product holds as `product_attributes`. Other members are
 //! attributes of the record they stand in. `mention` adds edges and, where there is none, a name.
+//! What a record says for some markets alone stands in its `markets`: see [`overrides`](super::overrides).
 
 use std::io::BufRead;
 
@@ -30,7 +31,8 @@ use crate::domain::value::TEXT_CHARS_MAX;
 use crate::feed::bytes::{Lines, split_terminator};
 use crate::feed::json::{Json, Object, Place};
 use crate::feed::member::{Members, within};
-use crate::feed::result::{Faults, FeedError, Refused, Subject, refuse};
+use crate::feed::overrides::{Localised, localise};
+use crate::feed::result::{Counts, Faults, FeedError, Refused, Subject, refuse};
 use crate::feed::{Kind, Reading, Rows};
 
 /// Most variants of a product.
@@ -47,11 +49,33 @@ pub(super) fn read<R: BufRead, E: FnMut(u64, Result<FeedOperation, Refused>)>(
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let outcome = operation_of(row, line, reading);
+        let outcome = for_market(row, line, reading, &mut rows.counts);
         let outcome = outcome.map(|operation| rows.operations.extend(operation));
         rows.finish(row, outcome, |target| format!("/{target}"));
     }
     Ok(())
+}
+
+/// What the market reads in a line; nothing if it is not for it.
+fn for_market(
+    row: u64,
+    line: &[u8],
+    reading: &Reading<'_>,
+    counts: &mut Counts,
+) -> Result<Option<FeedOperation>, Refused> {
+    let Ok(text) = str::from_utf8(line) else {
+        return operation_of(row, line, reading);
+    };
+    let (localised, n_elsewhere) = localise(row, text, reading.market)?;
+    counts.other_markets += n_elsewhere;
+    match localised {
+        Localised::AsItIs => operation_of(row, line, reading),
+        Localised::Line(own) => operation_of(row, own.as_bytes(), reading),
+        Localised::Elsewhere => {
+            counts.other_markets += 1;
+            Ok(None)
+        }
+    }
 }
 
 fn operation_of(

@@ -54,12 +54,18 @@ pub struct Counts {
     pub rows: u64,
     /// Rows refused; a refused column is not a row, but its complaint counts here as well.
     pub rejected: u64,
+    /// Sale prices whose period begins or ends later: another import must come by then.
+    pub later_sales: u64,
+    /// Texts too long for an attribute, in columns that no part of endcap asked for; passed over.
+    pub long_texts: u64,
+    /// Rows about goods that are not for this market.
+    pub other_markets: u64,
 }
 
 /// Why a feed cannot be read to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
-    /// The bytes stopped coming, or are damaged gzip.
+    /// The bytes stopped coming, or are damaged gzip or zstd.
     #[error("the feed cannot be read")]
     Io(#[source] io::Error),
     /// One line, or one record over several lines, is too long.
@@ -76,9 +82,20 @@ pub enum FeedError {
         /// Most bytes of this feed.
         limit_bytes: u64,
     },
-    /// Packed in another way than gzip.
-    #[error("a feed is plain or gzip, not zstd")]
-    Zstd,
+    /// Begins with the byte order mark of UTF-16.
+    #[error("the feed is UTF-16; save it as UTF-8")]
+    Utf16,
+    /// An XML feed cannot be read on from a row.
+    #[error("row {row}: {why}")]
+    Markup {
+        /// Physical row, from 1.
+        row: u64,
+        /// What is wrong there.
+        why: String,
+    },
+    /// Column names of two generations of a format.
+    #[error("the header has both Handle and URL handle, which belong to two generations")]
+    TwoHeaders,
     /// The line of column names cannot be used.
     #[error("the line of column names has {} faults", .0.len())]
     Header(Vec<RowError>),

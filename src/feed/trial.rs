@@ -1,10 +1,10 @@
 //! For tests: a feed read into lists.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalogue::product::FeedOperation;
+use crate::catalogue::product::{FeedOperation, VariantRecord};
 use crate::domain::money::Currency;
-use crate::domain::time::Zone;
+use crate::domain::time::{Timestamp, Zone};
 use crate::domain::value::Locale;
 use crate::feed::mapping::Mapping;
 use crate::feed::result::{Counts, FeedError, RowError, Subject};
@@ -49,6 +49,8 @@ impl Trial {
             mapping: self.mapping.as_ref(),
             encoding: None,
             locale: &locale,
+            market: &["se", "Sweden"],
+            now: Timestamp::parse("2027-03-10T12:00:00Z").unwrap(),
             repeats: self.repeats,
         };
         let mut taken = Taken::default();
@@ -62,6 +64,18 @@ impl Trial {
         })?;
         Ok(taken)
     }
+}
+
+/// An attribute's texts.
+pub(super) fn texts(variant: &VariantRecord, attr: &str) -> Vec<String> {
+    let own = variant
+        .attributes
+        .iter()
+        .find(|own| own.attr.as_str() == attr);
+    own.into_iter()
+        .flat_map(|own| &own.texts)
+        .map(ToString::to_string)
+        .collect()
 }
 
 pub(super) fn sek() -> Currency {
@@ -78,6 +92,45 @@ pub(super) struct Taken {
 }
 
 impl Taken {
+    /// The variants of all operations, by key: the row's product, and the variant.
+    pub(super) fn variants(&self) -> BTreeMap<String, (Option<String>, VariantRecord)> {
+        let mut found = BTreeMap::new();
+        for (_, operation) in &self.operations {
+            match operation {
+                FeedOperation::ReplaceVariant {
+                    product, variant, ..
+                } => {
+                    let product = product.as_ref().map(ToString::to_string);
+                    found.insert(variant.key.to_string(), (product, variant.clone()));
+                }
+                FeedOperation::ReplaceProduct(product) => {
+                    for variant in &product.variants {
+                        let key = Some(product.key.to_string());
+                        found.insert(variant.key.to_string(), (key, variant.clone()));
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Categories of the products, by key of a variant, and those mentioned.
+    pub(super) fn categories(&self, variant: &str) -> Vec<String> {
+        let ids = self
+            .operations
+            .iter()
+            .find_map(|(_, operation)| match operation {
+                FeedOperation::ReplaceVariant {
+                    product_fields: Some(fields),
+                    variant: own,
+                    ..
+                } if own.key.as_str() == variant => Some(&fields.categories),
+                _ => None,
+            });
+        ids.into_iter().flatten().map(ToString::to_string).collect()
+    }
+
     /// Row, column and code of every fault.
     pub(super) fn faults(&self) -> Vec<(u64, String, &'static str)> {
         let errors = self.errors.iter();

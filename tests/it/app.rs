@@ -201,8 +201,9 @@ impl App {
         method: &str,
         path: &str,
         headers: &[(&str, &str)],
-        body: &str,
+        body: impl AsRef<[u8]>,
     ) -> Answer {
+        let body = body.as_ref();
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -218,7 +219,7 @@ impl App {
             request = request.header(*name, *value);
         }
         let request = request
-            .body(Full::new(Bytes::from(body.to_owned())))
+            .body(Full::new(Bytes::copy_from_slice(body)))
             .unwrap();
         let socket = TcpStream::connect(self.address).await.unwrap();
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(socket));

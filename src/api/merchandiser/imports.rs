@@ -50,7 +50,8 @@ pub struct ImportParams {
     pub kind: String,
     /// `full`, `delta` or `validate`.
     pub mode: String,
-    /// `ndjson` or `csv`; else what the content type says.
+    /// `ndjson`, `csv`, `google-tsv`, `google-xml`, `shopify-csv` or `elevate`; else what the content
+    /// type says.
     pub format: Option<String>,
     /// Name of a stored mapping.
     pub mapping: Option<String>,
@@ -146,13 +147,14 @@ pub(crate) fn routes() -> OpenApiRouter<Engine> {
 
 /// Import a feed
 ///
-/// The body is the feed: native NDJSON, or CSV by a mapping; plain, gzip or zstd. The goods change
-/// as a whole or not at all. Done in time: 200; else 202 and `Location`. A full import beyond the
+/// The body is the feed: native NDJSON, CSV by a mapping, Google's product data as TSV or XML, a
+/// product export of Shopify, or Elevate's catalogue; plain, gzip or zstd. The goods change as a
+/// whole or not at all. Done in time: 200; else 202 and `Location`. A full import beyond the
 /// harm guard's thresholds is held back for a day and can be forced without a second upload.
 #[utoipa::path(
     post, path = "/v1/markets/{market}/imports", tag = "merchandiser",
     params(("market" = String, Path, description = "Key of the market"), ImportParams),
-    request_body(content((String = "application/x-ndjson"), (String = "text/csv"))),
+    request_body(content((String = "application/x-ndjson"), (String = "text/csv"), (String = "text/tab-separated-values"), (String = "application/xml"))),
     responses(
         (status = 200, description = "It is done", body = ImportBody),
         (status = 202, description = "It is still at work", body = ImportBody),
@@ -322,7 +324,8 @@ fn read_order(
 }
 
 fn unknown_media() -> Problem {
-    let detail = "the feed must be application/x-ndjson or text/csv, or say its format";
+    let detail = "the feed must be application/x-ndjson, text/csv, text/tab-separated-values or \
+                  application/xml, or say its format";
     Problem::new(Code::UnsupportedMediaType, detail)
 }
 

@@ -57,6 +57,7 @@ impl From<EngineError> for Problem {
                 of(Code::StaleRevision).with("current_revision", current)
             }
             EngineError::BadCursor => of(Code::BadCursor),
+            EngineError::BadFeedHeader { .. } => of(Code::BadHeader),
             EngineError::SnapshotGone => of(Code::SnapshotGone),
             EngineError::IdempotencyKeyReused => of(Code::IdempotencyKeyReused),
             EngineError::IdempotencyInProgress => of(Code::IdempotencyInProgress),
@@ -236,6 +237,11 @@ mod tests {
     fn refusals_without_members() {
         for (error, status, code) in [
             (EngineError::BadCursor, 400, "bad-cursor"),
+            (
+                EngineError::BadFeedHeader { why: String::new() },
+                400,
+                "bad-header",
+            ),
             (EngineError::SnapshotGone, 410, "snapshot-gone"),
             (
                 EngineError::IdempotencyKeyReused,
