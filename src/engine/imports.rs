@@ -338,11 +338,12 @@ impl ImportJob {
                 return EngineError::Invalid(under.collect());
             }
             FeedError::Header(errors) => errors.into_iter().map(Into::into).collect(),
-            FeedError::LineTooLong { row, .. } => vec![whole(row, message)],
             FeedError::Io(cause) => vec![whole(0, format!("{message}: {cause}"))],
             FeedError::TwoHeaders => return EngineError::BadFeedHeader { why: message },
             FeedError::Utf16 => vec![whole(1, message)],
-            FeedError::Markup { row, .. } => vec![whole(row, message)],
+            FeedError::LineTooLong { row, .. } | FeedError::Markup { row, .. } => {
+                vec![whole(row, message)]
+            }
         };
         let rows_rejected = errors.len() as u64;
         EngineError::ImportInvalid {

@@ -114,7 +114,7 @@ impl Groups<'_> {
         };
         let at = format!("{at}/products");
         let products = group.take("products");
-        let products = reading.required(&at, products, |json| json.object());
+        let products = reading.required(&at, products, super::json::Json::object);
         let mut made = Vec::new();
         for (name, json) in products.iter().flat_map(Object::rest) {
             let at = format!("{at}/{}", token(name));
@@ -209,10 +209,10 @@ impl Groups<'_> {
                 "listPrice" => list = reading.read(&at, json, money),
                 "cost" => variant.cost = reading.read(&at, json, money),
                 "stock" => {
-                    variant.stock = reading.read(&at, json, |json| whole_number(&json.scalar()?))
+                    variant.stock = reading.read(&at, json, |json| whole_number(&json.scalar()?));
                 }
                 "score" => {
-                    variant.score = reading.read(&at, json, |json| Score::parse(&json.scalar()?))
+                    variant.score = reading.read(&at, json, |json| Score::parse(&json.scalar()?));
                 }
                 "customLabels" => reading.labels(&at, json, &mut variant.attributes),
                 _ => reading.attribute(&at, &name, json, &mut variant.attributes),
@@ -329,7 +329,7 @@ impl Line {
     }
 
     fn object<'a>(&mut self, at: &str, json: Json<'a>) -> Option<Object<'a>> {
-        self.read(at, json, |json| json.object())
+        self.read(at, json, super::json::Json::object)
     }
 
     fn categories(&mut self, at: &str, json: Json<'_>) -> Vec<CategoryId> {

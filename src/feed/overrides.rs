@@ -112,12 +112,11 @@ impl Writer<'_> {
             let before = out.len();
             out.push(separator);
             push_name(out, name);
-            let is_here = match json.object() {
-                Ok(object) => self.record(&object, &format!("{at}/variants/{name}"), out)?,
-                Err(_) => {
-                    out.push_str(json.raw());
-                    true
-                }
+            let is_here = if let Ok(object) = json.object() {
+                self.record(&object, &format!("{at}/variants/{name}"), out)?
+            } else {
+                out.push_str(json.raw());
+                true
             };
             if is_here {
                 separator = ',';

@@ -205,7 +205,8 @@ impl Document {
 fn unreadable(row: u64, error: quick_xml::Error) -> FeedError {
     match error {
         quick_xml::Error::Io(cause) => {
-            if cause.get_ref().is_some_and(|inner| inner.is::<TooLong>()) {
+            let inner = cause.get_ref();
+            if inner.is_some_and(|inner| inner.downcast_ref::<TooLong>().is_some()) {
                 return FeedError::LineTooLong {
                     row,
                     limit_bytes: LINE_BYTES_MAX as u64,
