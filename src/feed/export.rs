@@ -479,29 +479,35 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_products()(
-            shapes in prop::collection::vec(
-                (any_attributes(), prop::collection::vec(any_variant(), 1..4), prop::option::of(0_i32..99),
-                    prop::sample::subsequence(vec!["main:a/b-c", "main:d", "main:e/f"], 0..=3)), 1..5),
-        ) -> Vec<ProductRecord> {
-            let shapes = shapes.into_iter().enumerate();
-            let product = |(at, (attributes, variants, score, categories)): (usize, (Vec<_>, Vec<VariantRecord>, Option<i32>, Vec<&str>))| {
-                let variants = variants.into_iter().enumerate().map(|(own, variant)| VariantRecord {
-                    key: VariantKey::parse(&format!("p{at}-{own}")).unwrap(),
-                    ..variant
-                });
-                ProductRecord {
-                    key: ProductKey::parse(&format!("p{at}")).unwrap(),
-                    group: None,
-                    seller: None,
-                    categories: categories.into_iter().map(|id| CategoryId::parse(id).unwrap()).collect(),
-                    score: score.map(Score::from_integer),
-                    attributes,
-                    variants: variants.collect(),
-                }
-            };
-            shapes.map(product).collect()
+        /// The product's own key and those of its variants are given where it stands in a shop.
+        fn any_product()(
+            attributes in any_attributes(),
+            variants in prop::collection::vec(any_variant(), 1..4),
+            score in prop::option::of(0_i32..99),
+            categories in prop::sample::subsequence(vec!["main:a/b-c", "main:d", "main:e/f"], 0..=3),
+        ) -> ProductRecord {
+            ProductRecord {
+                key: ProductKey::parse("p").unwrap(),
+                group: None,
+                seller: None,
+                categories: categories.into_iter().map(|id| CategoryId::parse(id).unwrap()).collect(),
+                score: score.map(Score::from_integer),
+                attributes,
+                variants,
+            }
         }
+    }
+
+    fn any_products() -> impl Strategy<Value = Vec<ProductRecord>> {
+        prop::collection::vec(any_product(), 1..5).prop_map(|mut products| {
+            for (at, product) in products.iter_mut().enumerate() {
+                product.key = ProductKey::parse(&format!("p{at}")).unwrap();
+                for (own, variant) in product.variants.iter_mut().enumerate() {
+                    variant.key = VariantKey::parse(&format!("p{at}-{own}")).unwrap();
+                }
+            }
+            products
+        })
     }
 
     proptest! {

@@ -36,15 +36,15 @@ fn products(sample: &Shop) -> Vec<ProductRecord> {
 
 fn exported(format: Written, sample: &Shop) -> String {
     let mut products = products(sample);
-    products
-        .iter_mut()
-        .for_each(|product| product.categories.truncate(1));
+    for product in &mut products {
+        product.categories.truncate(1);
+    }
     let export = Export::new(format, sample.currency, &products);
     let mut feed = String::new();
     export.head(&mut feed);
-    products
-        .iter()
-        .for_each(|product| export.product(product, &mut feed));
+    for product in &products {
+        export.product(product, &mut feed);
+    }
     export.foot(&mut feed);
     feed
 }
