@@ -138,12 +138,11 @@ fn lay(market: &Market, base: &Arc<RankBase>) -> MarketView {
 
 fn edited(market: &Market, base: &Arc<RankBase>, rows: Option<&RowSet>) -> MarketView {
     let slots = market.view.table().iter().zip(&market.sets);
-    let sets = slots.map(|((slot, ..), own)| match rows {
-        Some(rows) if usize::from(slot.0) == EDITED => SlotRows { rows, former: None },
-        _ => SlotRows {
-            rows: own,
-            former: Some(slot),
-        },
+    let sets = slots.map(|((slot, ..), own)| SlotRows {
+        rows: rows
+            .filter(|_| usize::from(slot.0) == EDITED)
+            .unwrap_or(own),
+        former: Some((slot, own)),
     });
     let sets: Vec<SlotRows<'_>> = sets.collect();
     let (table, nodes) = (market.view.table().clone(), market.view.nodes().clone());

@@ -186,7 +186,7 @@ pub(super) fn number(products: Vec<Arc<ProductRecord>>) -> (Vec<ProductSlot>, Ve
     let mut next_row = 0;
     for (product, record) in (0..).map(ProductNo).zip(products) {
         let end = next_row + ordinal(record.variants.len());
-        let rows: Box<[Row]> = (next_row..end).map(Row).collect();
+        let rows: Arc<[Row]> = (next_row..end).map(Row).collect();
         next_row = end;
         let fresh = GroupNo(ordinal(groups.len()));
         let group = match &record.group {
@@ -198,7 +198,7 @@ pub(super) fn number(products: Vec<Arc<ProductRecord>>) -> (Vec<ProductSlot>, Ve
             rows_of_named.push(Vec::new());
         }
         if record.group.is_some() {
-            rows_of_named[group.0 as usize].extend(&rows);
+            rows_of_named[group.0 as usize].extend_from_slice(&rows);
         }
         slots.push(ProductSlot {
             record,

@@ -59,6 +59,27 @@ impl<T: Clone> Chunked<T> {
             })
     }
 
+    /// Places at which the two differ, ascending; shared chunks are alike unseen. What only one of
+    /// them reaches differs.
+    pub(super) fn differing(&self, other: &Self, alike: impl Fn(&T, &T) -> bool) -> Vec<usize> {
+        let mut places = Vec::new();
+        for (chunk, own) in self.chunks.iter().enumerate() {
+            let others = other.chunks.get(chunk);
+            if others.is_some_and(|others| Arc::ptr_eq(own, others)) {
+                continue;
+            }
+            let others = others.map_or(&[][..], |others| &others[..]);
+            let is_other = |place: &usize| match others.get(*place) {
+                Some(element) => !alike(&own[*place], element),
+                None => true,
+            };
+            let first = chunk * CHUNK;
+            places.extend((0..own.len()).filter(is_other).map(|place| first + place));
+        }
+        places.extend(self.len..other.len);
+        places
+    }
+
     /// The elements in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flat_map(|chunk| chunk.iter())

@@ -21,8 +21,8 @@ pub struct ValueId(pub u32);
 pub struct Column {
     pub(super) kind: ValueType,
     pub(super) multi: bool,
-    /// Distinct and ascending.
-    pub(super) values: Vec<Value>,
+    /// Distinct and ascending; shared by columns that number them alike.
+    pub(super) values: Arc<[Value]>,
     pub(super) cells: Cells,
     pub(super) postings: Postings,
     pub(super) present: RowSet,
@@ -191,6 +191,11 @@ impl Column {
     /// The distinct values, ascending; `ValueId(i)` is the one at place `i`.
     pub fn values(&self) -> &[Value] {
         &self.values
+    }
+
+    /// Whether ids mean the same values in both, by being the same dictionary.
+    pub fn shares_values(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.values, &other.values)
     }
 
     /// The ids that `row` holds, ascending; empty if it has no value.

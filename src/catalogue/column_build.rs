@@ -87,7 +87,7 @@ impl Column {
         Self {
             kind,
             multi,
-            values,
+            values: values.into(),
             cells,
             postings,
             present,

@@ -1,15 +1,46 @@
 //! A column after some rows changed.
+//!
+//! What comes and what goes is a few [`Splice`]s in the dictionary; all between them is copied as it
+//! lies. If no value comes or goes, ids stay as they are and the dictionary is shared, so a patch
+//! costs the copy of a few bytes a row.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 
-use crate::catalogue::column::{Cells, Column, Forward, Slot, ValueId, ordinal};
+use crate::catalogue::column::{
+    Cells, Column, Forward, Postings, Rows, Slot, ValueId, frequent_from, ordinal,
+};
 use crate::catalogue::lists::Lists;
-use crate::catalogue::row::Row;
+use crate::catalogue::row::{Row, RowSet};
 use crate::domain::value::{Value, ValueType};
 
 /// New values of rows, ascending by row, each row once; an empty list takes the values away.
 /// The values of a row ascend without repeats.
 pub(super) type RowChanges = Vec<(Row, Vec<Value>)>;
+
+/// A place of the dictionary where something changes.
+struct Splice {
+    /// The old value there; empty if one comes before it.
+    at: Range<usize>,
+    /// The value there from now on, and its rows; none if the old one goes.
+    put: Option<(Value, Holders)>,
+    /// Its id from now on.
+    id: ValueId,
+}
+
+/// Rows of one value, as [`Postings`] keep them.
+enum Holders {
+    Frequent(Arc<RowSet>),
+    Rare(Vec<Row>),
+}
+
+/// Rows that a value loses and gains, ascending.
+#[derive(Default)]
+struct Moved {
+    lost: Vec<Row>,
+    gained: Vec<Row>,
+}
 
 impl Column {
     /// A column without values, to be patched.
@@ -20,100 +51,199 @@ impl Column {
 
     /// The column after `changes`, as a build of all rows would give it.
     ///
-    /// Merges into the sorted dictionary, then passes over the rows. In a column with several
-    /// values a row, changed rows get lists of their own until a build shares equal ones.
+    /// In a column with several values a row, changed rows get lists of their own until a build
+    /// shares equal ones.
     pub(super) fn patched(&self, n_rows: u32, changes: &RowChanges) -> Self {
-        let (values, new_ids) = self.renumber(changes);
+        let splices = self.splices(n_rows, changes);
+        let new_ids = self.new_ids(&splices);
+        let values = match &new_ids {
+            None => Arc::clone(&self.values),
+            Some(_) => self.spliced_values(&splices).into(),
+        };
+        let multi = self.multi || changes.iter().any(|(_, given)| 1 < given.len());
+        let mut present = self.present.clone();
+        for (row, given) in changes {
+            if given.is_empty() {
+                present.remove(*row);
+            } else {
+                present.insert(*row);
+            }
+        }
+        Self {
+            kind: self.kind,
+            multi,
+            cells: self.patched_cells(n_rows, changes, multi, (&values, new_ids.as_deref())),
+            postings: self.postings.spliced(&splices, new_ids.as_deref()),
+            present,
+            folded: self.folded.as_ref().map(|folded| match &new_ids {
+                None => folded.clone(),
+                Some(new_ids) => {
+                    let fresh = splices.iter().filter(|splice| splice.at.is_empty());
+                    let added: Vec<ValueId> = fresh.map(|splice| splice.id).collect();
+                    folded.patched(&values, new_ids, &added)
+                }
+            }),
+            values,
+        }
+    }
+
+    /// What changes in the dictionary and in the rows of its values, ascending.
+    fn splices(&self, n_rows: u32, changes: &RowChanges) -> Vec<Splice> {
+        let mut moved: BTreeMap<&Value, Moved> = BTreeMap::new();
+        for (row, given) in changes {
+            let held = self.of(*row).iter().map(|id| self.value(*id));
+            for value in held.clone().filter(|value| !given.contains(value)) {
+                moved.entry(value).or_default().lost.push(*row);
+            }
+            for value in given
+                .iter()
+                .filter(|value| !held.clone().any(|own| own == *value))
+            {
+                moved.entry(value).or_default().gained.push(*row);
+            }
+        }
+        let frequent_from = frequent_from(n_rows);
+        let mut splices = Vec::with_capacity(moved.len());
+        let (mut came, mut went) = (0, 0);
+        for (value, moved) in moved {
+            let (at, rows) = match self.values.binary_search(value) {
+                Ok(place) => (place..place + 1, self.rows(ValueId(ordinal(place)))),
+                Err(place) => (place..place, Rows::List(&[])),
+            };
+            let rows = Holders::after(rows, &moved, frequent_from);
+            let id = ValueId(ordinal(at.start + came - went));
+            came += usize::from(at.is_empty());
+            went += usize::from(rows.is_none());
+            let put = rows.map(|rows| (value.clone(), rows));
+            splices.push(Splice { at, put, id });
+        }
+        splices
+    }
+
+    /// The new id of each old value; `None` if all keep theirs. A value that goes gets none.
+    fn new_ids(&self, splices: &[Splice]) -> Option<Vec<ValueId>> {
+        let stays = |splice: &Splice| splice.at.len() == usize::from(splice.put.is_some());
+        if splices.iter().all(stays) {
+            return None;
+        }
+        let mut ids = Vec::with_capacity(self.values.len());
+        let mut next = 0;
+        let copy = |ids: &mut Vec<ValueId>, until: usize, next: u32| {
+            let n = ordinal(until - ids.len());
+            ids.extend((next..next + n).map(ValueId));
+            next + n
+        };
+        for splice in splices {
+            next = copy(&mut ids, splice.at.start, next);
+            if !splice.at.is_empty() {
+                ids.push(splice.put.as_ref().map_or(ValueId::NONE, |_| splice.id));
+            }
+            next += u32::from(splice.put.is_some());
+        }
+        copy(&mut ids, self.values.len(), next);
+        Some(ids)
+    }
+
+    fn spliced_values(&self, splices: &[Splice]) -> Vec<Value> {
+        let mut values = Vec::with_capacity(self.values.len() + splices.len());
+        let mut from = 0;
+        for splice in splices {
+            values.extend_from_slice(&self.values[from..splice.at.start]);
+            values.extend(splice.put.iter().map(|(value, _)| value.clone()));
+            from = splice.at.end;
+        }
+        values.extend_from_slice(&self.values[from..]);
+        values
+    }
+
+    fn patched_cells(
+        &self,
+        n_rows: u32,
+        changes: &RowChanges,
+        multi: bool,
+        (values, new_ids): (&[Value], Option<&[ValueId]>),
+    ) -> Cells {
         let ids_of = |given: &[Value]| {
             let place = |value| values.binary_search(value);
             let id = |value| ordinal(place(value).expect("every new value was merged in"));
             given.iter().map(id).map(ValueId).collect::<Vec<_>>()
         };
-        let multi = self.multi || changes.iter().any(|(_, given)| 1 < given.len());
-        let new_id = |id: ValueId| new_ids[id.0 as usize];
-        let cells = match &self.cells {
-            Cells::Single(ids) if !multi => {
-                let first = |(row, given): &(Row, Vec<Value>)| (*row, ids_of(given).pop());
-                let changed = changes.iter().map(first).collect();
-                Cells::Single(ids.patched(n_rows, new_id, &changed))
-            }
-            cells => {
-                let (places, old) = cells.as_lists(self.values.len());
-                let mut lists = Lists::default();
-                for place in 0..old.len() {
-                    let kept = old.at(place).iter().map(|id| new_id(*id));
-                    lists.push(kept.filter(|id| *id != ValueId::NONE));
-                }
-                let mut changed = BTreeMap::new();
-                for (row, given) in changes {
-                    let place = (!given.is_empty()).then(|| ordinal(lists.len()));
-                    if place.is_some() {
-                        lists.push(ids_of(given));
-                    }
-                    changed.insert(*row, place);
-                }
-                Cells::Many(places.patched(n_rows, |place| place, &changed), lists)
-            }
-        };
-        let mut patched = Self::from_cells(self.kind, multi, n_rows, values, cells);
-        patched.folded = self.folded.as_ref().map(|folded| {
-            if new_ids.len() == patched.values.len() && is_identity(&new_ids) {
-                return folded.clone();
-            }
-            let mut is_new = vec![true; patched.values.len()];
-            for id in new_ids.iter().filter(|id| **id != ValueId::NONE) {
-                is_new[id.0 as usize] = false;
-            }
-            let ids = (0..).map(ValueId).zip(is_new);
-            let added: Vec<ValueId> = ids
-                .filter(|(_, is_new)| *is_new)
-                .map(|(id, _)| id)
-                .collect();
-            folded.patched(&patched.values, &new_ids, &added)
-        });
-        patched
-    }
-
-    /// The values after `changes`, and the new id of each old one; a value that no row holds any
-    /// more gets none.
-    fn renumber(&self, changes: &RowChanges) -> (Vec<Value>, Vec<ValueId>) {
-        let mut added: Vec<&Value> = changes.iter().flat_map(|(_, given)| given).collect();
-        added.sort_unstable();
-        added.dedup();
-        let mut lost: BTreeMap<ValueId, u32> = BTreeMap::new();
-        for (row, _) in changes {
-            for id in self.of(*row) {
-                *lost.entry(*id).or_default() += 1;
+        if let (Cells::Single(ids), false) = (&self.cells, multi) {
+            let first = |(row, given): &(Row, Vec<Value>)| (*row, ids_of(given).pop());
+            let changed = changes.iter().map(first).collect();
+            return Cells::Single(match new_ids {
+                None => ids.patched(n_rows, |id| id, &changed),
+                Some(new_ids) => ids.patched(n_rows, |id| new_ids[id.0 as usize], &changed),
+            });
+        }
+        let (places, mut lists) = self.cells.as_lists(self.values.len());
+        if let Some(new_ids) = new_ids {
+            let old = std::mem::take(&mut lists);
+            for place in 0..old.len() {
+                let kept = old.at(place).iter().map(|id| new_ids[id.0 as usize]);
+                lists.push(kept.filter(|id| *id != ValueId::NONE));
             }
         }
-        let is_gone = |id: ValueId| {
-            let all = lost
-                .get(&id)
-                .is_some_and(|n_lost| *n_lost == self.rows(id).len());
-            all && added.binary_search(&self.value(id)).is_err()
-        };
-        let mut values = Vec::with_capacity(self.values.len() + added.len());
-        let mut new_ids = Vec::with_capacity(self.values.len());
-        let mut rest = added.iter().copied().peekable();
-        for (id, value) in (0..).map(ValueId).zip(&self.values) {
-            while let Some(smaller) = rest.next_if(|other| *other < value) {
-                values.push(smaller.clone());
+        let mut changed = BTreeMap::new();
+        for (row, given) in changes {
+            let place = (!given.is_empty()).then(|| ordinal(lists.len()));
+            if place.is_some() {
+                lists.push(ids_of(given));
             }
-            rest.next_if_eq(&value);
-            if is_gone(id) {
-                new_ids.push(ValueId::NONE);
-            } else {
-                new_ids.push(ValueId(ordinal(values.len())));
-                values.push(value.clone());
-            }
+            changed.insert(*row, place);
         }
-        values.extend(rest.cloned());
-        (values, new_ids)
+        Cells::Many(places.patched(n_rows, |place| place, &changed), lists)
     }
 }
 
-fn is_identity(new_ids: &[ValueId]) -> bool {
-    (0..).map(ValueId).zip(new_ids).all(|(id, new)| id == *new)
+impl Holders {
+    /// The rows of a value after some were lost and gained; none if no row is left.
+    fn after(rows: Rows<'_>, moved: &Moved, frequent_from: u32) -> Option<Self> {
+        let n = rows.len() as usize + moved.gained.len() - moved.lost.len();
+        if n == 0 {
+            return None;
+        }
+        let mut set = RowSet::new();
+        if let Rows::Set(own) = rows {
+            set = own.clone();
+        } else {
+            rows.unite_into(&mut set);
+        }
+        moved.lost.iter().for_each(|row| set.remove(*row));
+        set.extend(moved.gained.iter().copied());
+        Some(if frequent_from as usize <= n {
+            Self::Frequent(Arc::new(set))
+        } else {
+            Self::Rare(set.iter().collect())
+        })
+    }
+}
+
+impl Postings {
+    fn spliced(&self, splices: &[Splice], new_ids: Option<&[ValueId]>) -> Self {
+        let lists = splices.iter().map(|splice| {
+            let put = splice.put.as_ref().map(|(_, rows)| match rows {
+                Holders::Rare(rows) => &rows[..],
+                Holders::Frequent(_) => &[],
+            });
+            (splice.at.clone(), put)
+        });
+        let lists = self.lists.spliced(lists);
+        let new_id = |id: ValueId| new_ids.map_or(id, |ids| ids[id.0 as usize]);
+        let replaced = splices.iter().filter(|splice| !splice.at.is_empty());
+        let replaced: Vec<usize> = replaced.map(|splice| splice.at.start).collect();
+        let is_kept = |id: ValueId| replaced.binary_search(&(id.0 as usize)).is_err();
+        let kept = self.frequent.iter().filter(|(id, _)| is_kept(*id));
+        let mut frequent: Vec<_> = kept
+            .map(|(id, set)| (new_id(*id), Arc::clone(set)))
+            .collect();
+        frequent.extend(splices.iter().filter_map(|splice| match &splice.put {
+            Some((_, Holders::Frequent(set))) => Some((splice.id, Arc::clone(set))),
+            _ => None,
+        }));
+        frequent.sort_unstable_by_key(|(id, _)| *id);
+        Self { frequent, lists }
+    }
 }
 
 impl Cells {

@@ -1,5 +1,7 @@
 //! Many short lists in two vectors.
 
+use std::ops::Range;
+
 /// Lists of `T`, back to back: 4 bytes a list beside its elements.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Lists<T> {
@@ -53,6 +55,40 @@ impl<T> Lists<T> {
 }
 
 impl<T: Copy> Lists<T> {
+    /// With others in place of some ranges of lists, ascending; what lies between is copied whole.
+    pub(super) fn spliced<'s>(
+        &self,
+        splices: impl Iterator<Item = (Range<usize>, Option<&'s [T]>)>,
+    ) -> Self
+    where
+        T: 's,
+    {
+        let mut next = Self {
+            starts: Vec::with_capacity(self.starts.len()),
+            items: Vec::with_capacity(self.items.len()),
+        };
+        next.starts.push(0);
+        let mut from = 0;
+        for (range, put) in splices {
+            next.copy(self, from..range.start);
+            from = range.end;
+            if let Some(list) = put {
+                next.push(list.iter().copied());
+            }
+        }
+        next.copy(self, from..self.len());
+        next
+    }
+
+    fn copy(&mut self, from: &Self, lists: Range<usize>) {
+        let first = from.starts[lists.start];
+        let own = u32::try_from(self.items.len()).expect("elements are counted in 32 bits");
+        let ends = &from.starts[lists.start + 1..=lists.end];
+        self.starts.extend(ends.iter().map(|end| end - first + own));
+        self.items
+            .extend_from_slice(from.span(lists.start, lists.end));
+    }
+
     /// Sorts `entries` of `(list, element)` into `n_lists` lists; elements keep their order.
     pub(super) fn bucketed(
         n_lists: usize,

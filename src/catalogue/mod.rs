@@ -99,7 +99,7 @@ pub struct Catalogue {
 struct ProductSlot {
     record: Arc<ProductRecord>,
     /// Of its variants, ascending.
-    rows: Box<[Row]>,
+    rows: Arc<[Row]>,
     group: GroupNo,
 }
 

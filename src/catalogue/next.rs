@@ -141,7 +141,7 @@ impl Catalogue {
                 }
                 (None, Some(number)) => {
                     self.product_index.remove(key.as_str(), number.0);
-                    self.products.edit(number.0 as usize).rows = Box::default();
+                    self.products.edit(number.0 as usize).rows = Arc::default();
                 }
                 (None, None) => {}
             }

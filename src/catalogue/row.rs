@@ -91,6 +91,12 @@ impl RowSet {
         self.0 -= &other.0;
     }
 
+    /// What only one of the two holds.
+    #[must_use]
+    pub fn differing(&self, other: &Self) -> Self {
+        Self(&self.0 ^ &other.0)
+    }
+
     /// Number of rows in both, without building the set.
     pub fn n_common(&self, other: &Self) -> u32 {
         u32::try_from(self.0.intersection_len(&other.0)).unwrap_or(u32::MAX)

@@ -1,7 +1,8 @@
-//! Whether two values of a market's goods stand alike.
+//! In what two values of a market's goods are alike.
 
 use std::sync::Arc;
 
+use crate::catalogue::row::{ProductNo, Row};
 use crate::catalogue::{Catalogue, GroupSlot, ProductSlot, RowSlot};
 use crate::predicate::rule::Attr;
 
@@ -33,5 +34,38 @@ impl Catalogue {
             && column(self) == column(other)
             && self.groups.agrees(&other.groups, is_same_group)
             && self.products.agrees(&other.products, is_same_product)
+    }
+
+    /// The rows whose attributes may differ from those in `former`, whole products each, ascending;
+    /// some may be vacant by now. `None` if rows mean other variants, or settings, declarations or
+    /// edges of categories changed, so that all may differ.
+    ///
+    /// Looks only into chunks of records that the two do not share.
+    pub fn rows_changed_since(&self, former: &Self) -> Option<Vec<Row>> {
+        let same_keys = |own: &RowSlot, others: &RowSlot| own.key == others.key;
+        let moved = former.rows.differing(&self.rows, same_keys);
+        let grown = former.rows.len()..self.rows.len();
+        let is_kept = moved.len() == grown.len()
+            && moved.first().is_none_or(|row| *row == grown.start)
+            && Arc::ptr_eq(&self.graph, &former.graph)
+            && self.schema == former.schema
+            && self.market == former.market;
+        if !is_kept {
+            return None;
+        }
+        let same_record = |own: &ProductSlot, others: &ProductSlot| {
+            Arc::ptr_eq(&own.record, &others.record) && own.rows == others.rows
+        };
+        let mut rows: Vec<Row> = Vec::new();
+        for number in self.products.differing(&former.products, same_record) {
+            let number = ProductNo(u32::try_from(number).expect("products are counted in 32 bits"));
+            let known = |goods: &Self| number.0 < goods.n_product_numbers();
+            for goods in [former, self].into_iter().filter(|goods| known(goods)) {
+                rows.extend_from_slice(goods.rows_of_product(number));
+            }
+        }
+        rows.sort_unstable();
+        rows.dedup();
+        Some(rows)
     }
 }

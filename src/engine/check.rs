@@ -163,7 +163,7 @@ fn check_market(
     let others = rivals(snapshot, state, promotion, ahead, now);
     let known = Known {
         sets: &state.sets,
-        of_these_goods: true,
+        changed: Some(&[]),
         view: None,
     };
     let sets: Vec<Arc<HeldSet>> = others

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::access::key::KeyRecord;
 use crate::catalogue::Catalogue;
 use crate::catalogue::market::Market;
+use crate::catalogue::row::Row;
 use crate::domain::id::{KeyId, MarketId, PromotionId};
 use crate::domain::time::Timestamp;
 use crate::engine::snapshot::{Held, MarketState, Secrets, Snapshot};
@@ -74,6 +75,18 @@ impl Loaded {
             standing: state.standing,
         }
     }
+}
+
+/// Promotions are asked about each changed row for one row in so many, and evaluated for more.
+const ASKED_TO_ONE_IN: usize = 16;
+
+/// The rows that changed between two values of a market's goods, if they are few.
+fn rows_changed(goods: &Arc<Catalogue>, former: &Arc<Catalogue>) -> Option<Vec<Row>> {
+    if Arc::ptr_eq(goods, former) {
+        return Some(Vec::new());
+    }
+    let changed = goods.rows_changed_since(former)?;
+    (changed.len() * ASKED_TO_ONE_IN <= goods.n_rows() as usize).then_some(changed)
 }
 
 /// Why a snapshot cannot be made of what is stored.
@@ -267,9 +280,10 @@ impl Folder {
             None => self.load_goods(market, stored, former.map(|state| &*state.base))?,
         };
         let none = Sets::new();
+        let changed = former.and_then(|state| rows_changed(&loaded.catalogue, &state.catalogue));
         let known = Known {
             sets: former.map_or(&none, |state| &state.sets),
-            of_these_goods: same_goods.is_some(),
+            changed: changed.as_deref(),
             view: former.and_then(|state| state.views.last().map(Arc::as_ref)),
         };
         let Loaded {

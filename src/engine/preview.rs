@@ -304,7 +304,7 @@ fn view_after(
     };
     let known = Known {
         sets: &spot.state.sets,
-        of_these_goods: true,
+        changed: Some(&[]),
         view: Some(&spot.timed),
     };
     let (mut timed, _) = build(&goods, spot.at, known);

@@ -544,7 +544,7 @@ impl Engine {
             };
             let known = Known {
                 sets: &state.sets,
-                of_these_goods: true,
+                changed: Some(&[]),
                 view: state.views.last().map(Arc::as_ref),
             };
             Arc::new(view::build(&goods, at, known).0)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::catalogue::Catalogue;
-use crate::catalogue::row::RowSet;
+use crate::catalogue::row::{Row, RowSet};
 use crate::domain::boost::BoostLevel;
 use crate::domain::id::PromotionId;
 use crate::domain::time::{Period, Timestamp, Today};
@@ -18,13 +18,13 @@ use crate::engine::snapshot::{Held, HeldSet, MeasuredSlot, TimedView};
 use crate::measurement::split::{Coin, Share};
 use crate::predicate::written::WrittenMatcher;
 use crate::promotion::restriction::{self, NodeMasks};
-use crate::promotion::slot::{Slot, SlotTable};
+use crate::promotion::slot::SlotTable;
 use crate::promotion::state::{State, state};
 use crate::promotion::terms::Promotion;
 use crate::ranking::base::RankBase;
 use crate::ranking::build::MarketView;
 use crate::ranking::edit::SlotRows;
-use crate::selection::evaluate::evaluate;
+use crate::selection::evaluate::{evaluate, evaluate_changed};
 
 /// Rows of promotions by id, to be used again while nothing they depend on changes.
 pub(in crate::engine) type Sets = BTreeMap<PromotionId, Arc<HeldSet>>;
@@ -34,8 +34,9 @@ pub(in crate::engine) type Sets = BTreeMap<PromotionId, Arc<HeldSet>>;
 pub(in crate::engine) struct Known<'a> {
     /// Rows of promotions.
     pub(in crate::engine) sets: &'a Sets,
-    /// Whether they were evaluated over the goods that stand.
-    pub(in crate::engine) of_these_goods: bool,
+    /// Rows that changed since they were evaluated, none if the same goods stand; `None` if any may
+    /// have.
+    pub(in crate::engine) changed: Option<&'a [Row]>,
     /// A view with some of these rows.
     pub(in crate::engine) view: Option<&'a TimedView>,
 }
@@ -127,10 +128,9 @@ fn lay(
     };
     let rows = table.iter().zip(held).map(|((_, id, _), set)| {
         let slot = former.view.table().slot_of(id);
-        let is_same = |slot: &Slot| Arc::ptr_eq(&former.sets[usize::from(slot.0)], set);
         SlotRows {
             rows: &set.rows,
-            former: slot.filter(is_same),
+            former: slot.map(|slot| (slot, &former.sets[usize::from(slot.0)].rows)),
         }
     });
     let rows: Vec<SlotRows<'_>> = rows.collect();
@@ -150,7 +150,7 @@ pub(in crate::engine) fn views(
     if end <= now.plus_ms(SUCCESSOR_AHEAD_MS) {
         let known = Known {
             sets: &sets,
-            of_these_goods: true,
+            changed: Some(&[]),
             view: views.last().map(Arc::as_ref),
         };
         let (successor, more) = build(goods, end, known);
@@ -173,17 +173,19 @@ pub(in crate::engine) fn rows_of(
     let day = asks_for_age(&held.value).then_some(today.date);
     let same = |set: &&Arc<HeldSet>| set.revision == held.revision && set.day == day;
     let former = known.sets.get(&held.value.id).filter(same);
-    if let Some(set) = former.filter(|_| known.of_these_goods) {
-        return Arc::clone(set);
-    }
-    let rows = evaluate(&held.value.selection, catalogue, today);
-    if let Some(set) = former.filter(|set| set.rows == rows) {
+    let selection = &held.value.selection;
+    let rows = match former.zip(known.changed) {
+        None => Some(evaluate(selection, catalogue, today)),
+        Some((set, changed)) => evaluate_changed(selection, catalogue, today, (&set.rows, changed)),
+    };
+    let same = |set: &&Arc<HeldSet>| rows.as_ref().is_none_or(|rows| set.rows == *rows);
+    if let Some(set) = former.filter(same) {
         return Arc::clone(set);
     }
     Arc::new(HeldSet {
         revision: held.revision,
         day,
-        rows,
+        rows: rows.unwrap_or_default(),
     })
 }
 

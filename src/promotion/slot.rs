@@ -1,6 +1,6 @@
 //! The promotions of one view as bits of a mask.
 
-use std::ops::{BitAnd, BitOr, BitOrAssign, Not};
+use std::ops::{BitAnd, BitOr, BitOrAssign, BitXorAssign, Not};
 
 use crate::domain::boost::BoostLevel;
 use crate::domain::id::PromotionId;
@@ -78,6 +78,12 @@ impl BitAnd for SlotMask {
 
     fn bitand(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+}
+
+impl BitXorAssign for SlotMask {
+    fn bitxor_assign(&mut self, other: Self) {
+        self.0 ^= other.0;
     }
 }
 

@@ -14,6 +14,10 @@ use crate::predicate::rule::Attr;
 use crate::ranking::layout::Layout;
 use crate::ranking::order::Rank;
 use crate::ranking::posting::Postings;
+use crate::ranking::posting_patch::Edit;
+
+/// Attributes are patched for one changed variant in so many, and built for more.
+const PATCHED_TO_ONE_IN: usize = 8;
 
 /// A market's goods in rank order.
 #[derive(Debug)]
@@ -32,8 +36,8 @@ impl RankBase {
     }
 
     /// What [`RankBase::build`] would make, sharing all that a change of goods left as it was: the
-    /// layout if no score, product, group or category moved, and then every attribute in which no
-    /// value changed.
+    /// layout if no score, product, group or category moved; then every attribute in which no value
+    /// changed, and of the others what the changed variants do not touch.
     pub fn after(former: &Self, catalogue: &Arc<Catalogue>) -> Self {
         if catalogue.stands_like(&former.catalogue) {
             Self::made(catalogue, Arc::clone(&former.layout), Some(former))
@@ -44,16 +48,27 @@ impl RankBase {
 
     fn made(catalogue: &Arc<Catalogue>, layout: Arc<Layout>, former: Option<&Self>) -> Self {
         let names: Vec<&str> = catalogue.schema().iter().map(|(name, _)| name).collect();
-        let shared = |name: &str, column: &Column| {
+        let rows = former.and_then(|former| catalogue.rows_changed_since(&former.catalogue));
+        let rows = rows.filter(|rows| rows.len() < layout.n() / PATCHED_TO_ONE_IN);
+        let known = |name: &str, column: &Column| {
             let former = former?;
-            let same = std::ptr::eq(former.catalogue.column(name)?, column);
-            former.attributes.get(name).filter(|_| same).map(Arc::clone)
+            let (postings, own) = (former.attributes.get(name)?, former.catalogue.column(name)?);
+            if std::ptr::eq(own, column) {
+                return Some(Arc::clone(postings));
+            }
+            let edit = Edit {
+                former: own,
+                column,
+                rows: rows.as_deref()?,
+                layout: &layout,
+            };
+            postings.after(edit).map(Arc::new)
         };
         let attributes = names
             .into_par_iter()
             .filter_map(|name| {
                 let column = catalogue.column(name)?;
-                let postings = shared(name, column)
+                let postings = known(name, column)
                     .unwrap_or_else(|| Arc::new(Postings::build(column, &layout)));
                 Some((name.to_owned(), postings))
             })
@@ -134,6 +149,7 @@ mod tests {
     use proptest::prelude::*;
     use rand::RngExt;
     use rand::rngs::ChaCha8Rng;
+    use rand::seq::IndexedRandom;
 
     use super::*;
     use crate::catalogue::change::Changes;
@@ -141,7 +157,7 @@ mod tests {
     use crate::domain::id::GroupKey;
     use crate::domain::money::Minor;
     use crate::domain::number::Score;
-    use crate::ranking::twin::{Draw, random_scene, seeded};
+    use crate::ranking::twin::{Draw, attribute, random_scene, seeded};
 
     /// Changes one thing of some products; whether it is a thing that moves variants.
     fn change(goods: &Catalogue, chance: &mut ChaCha8Rng) -> (Changes, bool) {
@@ -158,8 +174,18 @@ mod tests {
                 }
             } else {
                 for variant in &mut record.variants {
-                    variant.list_price = Some(Minor(chance.random_range(1..90_000)));
+                    let price = chance.random_range(-9_000..90_000);
+                    variant.list_price = (0 < price).then_some(Minor(price));
                     variant.stock = Some(chance.random_range(0..3));
+                    let colors = ["red", "blue", "green", "one of a kind"];
+                    let n_colors = chance.random_range(0..3);
+                    let own: Vec<&str> = colors.sample(chance, n_colors).copied().collect();
+                    variant
+                        .attributes
+                        .retain(|own| own.attr.as_str() != "color");
+                    if !own.is_empty() && chance.random_bool(0.5) {
+                        variant.attributes.push(attribute("color", &own));
+                    }
                 }
             }
             let kept = (!record.variants.is_empty()).then(|| Arc::new(record.clone()));
@@ -178,7 +204,8 @@ mod tests {
         #[test]
         fn a_base_after_a_change_is_the_built_one(seed in any::<u64>()) {
             let mut chance = seeded(seed);
-            let draw = Draw { n_products: 60, siblings_max: 3, n_scores: 9, n_promotions: 0 };
+            let n_products = [60, 500][chance.random_range(0..2_usize)];
+            let draw = Draw { n_products, siblings_max: 3, n_scores: 9, n_promotions: 0 };
             let mut base = Arc::clone(random_scene(&mut chance, draw).view.base());
             for _ in 0..6 {
                 let (changes, moves) = change(base.catalogue(), &mut chance);

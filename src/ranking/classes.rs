@@ -35,17 +35,19 @@ impl Classes {
         }
     }
 
-    /// The same variants after slots were renumbered and others were laid over some of them.
-    pub(super) fn edited(&self, renumbered: &Renumbered, fresh: &[(Slot, &Bits)]) -> Self {
+    /// The same variants after slots were renumbered and some variants came to a slot or left it.
+    pub(super) fn edited(&self, renumbered: &Renumbered, moved: &[(Slot, &Bits)]) -> Self {
         let edited = |(block, chunk): (usize, &Chunk)| {
-            let touching = fresh
+            let touching = moved
                 .iter()
                 .filter_map(|(slot, bits)| Some((SlotMask::of(*slot), bits.block(block)?)));
             let touching: Vec<_> = touching.collect();
-            if touching.is_empty() {
-                chunk.renumbered(renumbered)
-            } else {
+            if !touching.is_empty() {
                 chunk.overlaid(renumbered, &touching)
+            } else if renumbered.is_none() {
+                chunk.clone()
+            } else {
+                chunk.renumbered(renumbered)
             }
         };
         let chunks = self.chunks.par_iter().enumerate();
@@ -135,13 +137,13 @@ impl Chunk {
         }
     }
 
-    fn overlaid(&self, renumbered: &Renumbered, fresh: &[(SlotMask, &Block)]) -> Self {
+    fn overlaid(&self, renumbered: &Renumbered, moved: &[(SlotMask, &Block)]) -> Self {
         let masks: Vec<SlotMask> = self.masks.iter().map(|own| renumbered.mask(*own)).collect();
         let held = self.ids.iter().map(|id| masks[usize::from(*id)]);
         let mut held: Vec<SlotMask> = held.collect();
-        for (own, words) in fresh {
+        for (own, words) in moved {
             for place in members(0, words) {
-                held[place as usize] |= *own;
+                held[place as usize] ^= *own;
             }
         }
         Self::of(&held)

@@ -257,7 +257,7 @@ impl<'a> Source<'a> {
         } else {
             None
         };
-        let of_products = single || apart && !self.postings.varies;
+        let of_products = single || apart && self.postings.n_varying == 0;
         let products = ids.clone().map(|id| values.n_owners[id as usize].0);
         let groups = ids.map(|id| values.n_owners[id as usize].1);
         Known {

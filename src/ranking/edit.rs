@@ -1,9 +1,9 @@
 //! A view after some promotions changed, made of the view before.
 //!
-//! Most edits touch one promotion of a hundred, and its variants lie in few blocks. Where nothing
-//! was added, a block keeps which variant has which mask, and only the masks get the new numbers of
-//! their slots; so an edit costs the rows of the promotions that changed, and a few hundred masks a
-//! block.
+//! Most edits touch one promotion of a hundred, or move a few variants in and out of some. Where no
+//! variant came to a promotion or left one, a block keeps which variant has which mask, and at most
+//! the masks get the new numbers of their slots; so an edit costs the variants that moved, and a few
+//! hundred masks a block if slots are numbered anew.
 
 use std::sync::Arc;
 
@@ -12,12 +12,15 @@ use crate::promotion::restriction::NodeMasks;
 use crate::promotion::slot::{SLOTS_MAX, Slot, SlotMask, SlotTable};
 use crate::ranking::base::RankBase;
 use crate::ranking::build::{Levels, MarketView, broad_slots};
+use crate::ranking::layout::Layout;
 use crate::ranking::posting::Dense;
-use crate::ranking::words::n_blocks;
+use crate::ranking::words::{Bits, n_blocks};
 
 /// Slots of a former view as those of the next one.
 pub(super) struct Renumbered {
     of: [SlotMask; SLOTS_MAX],
+    /// Whether every slot keeps its number and none is gone.
+    is_none: bool,
 }
 
 /// The rows of a promotion in a view that is made of a former one.
@@ -25,9 +28,15 @@ pub(super) struct Renumbered {
 pub struct SlotRows<'a> {
     /// The rows.
     pub rows: &'a RowSet,
-    /// The slot of the former view that has the very same rows; `None` if the promotion is new or
-    /// holds others.
-    pub former: Option<Slot>,
+    /// The slot that the promotion has in the former view, and the rows it has there; `None` if it
+    /// is new.
+    pub former: Option<(Slot, &'a RowSet)>,
+}
+
+/// Variants that a slot of the next view gains or loses.
+struct Turned {
+    slot: Slot,
+    variants: Dense,
 }
 
 impl MarketView {
@@ -51,16 +60,11 @@ impl MarketView {
         let layout = &self.base.layout;
         let rows: Vec<&RowSet> = sets.iter().map(|set| set.rows).collect();
         let slots = || table.iter().map(|(slot, ..)| slot).zip(sets);
-        let fresh: Vec<(Slot, Dense)> = slots()
-            .filter(|(_, set)| set.former.is_none())
-            .map(|(slot, set)| {
-                let units = set.rows.iter().filter_map(|row| layout.unit_of_row(row));
-                (slot, Dense::of(layout, units))
-            })
-            .collect();
-        let renumbered = Renumbered::new(slots());
-        let by_rank = fresh.iter().map(|(slot, own)| (*slot, &own.by_rank));
-        let by_unit = fresh.iter().map(|(slot, own)| (*slot, &own.by_unit));
+        let turned = slots().filter_map(|(slot, set)| set.turned(slot, layout));
+        let turned: Vec<Turned> = turned.collect();
+        let renumbered = Renumbered::new(&self.table, slots());
+        let by_rank = turned.iter().map(|own| (own.slot, &own.variants.by_rank));
+        let by_unit = turned.iter().map(|own| (own.slot, &own.variants.by_unit));
         let mut view = Self {
             base: Arc::clone(base),
             by_rank: self
@@ -72,42 +76,72 @@ impl MarketView {
             levels: Levels::new(&table, broad_slots(&table, &rows, self.base.n())),
             table,
             nodes,
-            block_any: Vec::new(),
-            block_all: Vec::new(),
+            block_any: self.block_any.clone(),
+            block_all: self.block_all.clone(),
             broad: Vec::new(),
             narrow: self.narrow.clone(),
         };
         view.broad = (view.table.iter().zip(sets))
             .map(|((slot, ..), set)| {
                 let is_broad = view.levels.broad.contains(slot);
-                is_broad.then(|| match set.former {
-                    // The same rows of the same goods were as broad before.
-                    Some(former) => self.broad[usize::from(former.0)].clone(),
-                    None => (fresh.iter())
-                        .find_map(|(own, dense)| (*own == slot).then(|| dense.by_rank.clone())),
-                })?
+                is_broad.then(|| self.broad_after(slot, set, &turned))
             })
             .collect();
-        let (gone, moved) = self.moved(&view, sets);
-        for block in 0..n_blocks(self.base.n()) {
-            let (before, after) = (self.block_any[block], view.by_rank.any(block));
-            view.block_any.push(after);
-            view.block_all.push(view.by_rank.all(block));
-            if !(before & gone).is_empty() || !(after & moved).is_empty() {
-                view.set_narrow(block);
-            }
-        }
+        self.summarise_blocks(&mut view, sets, (&turned, &renumbered));
         view
     }
 
-    /// Slots of this view that another one lacks or has at another level, and the slots of that
-    /// one that are new or were at another level here.
+    /// Ranks of a broad slot.
+    fn broad_after(&self, slot: Slot, set: &SlotRows<'_>, turned: &[Turned]) -> Bits {
+        let former = set
+            .former
+            .and_then(|(former, _)| self.broad[usize::from(former.0)].as_ref());
+        let Some(former) = former else {
+            return self.ranks_of(set.rows);
+        };
+        let mut own = former.clone();
+        if let Some(turned) = turned.iter().find(|own| own.slot == slot) {
+            for rank in turned.variants.by_rank.iter() {
+                own.set(rank, !former.contains(rank));
+            }
+        }
+        own
+    }
+
+    /// What blocks hold of slots, gathered anew where anything moved.
+    fn summarise_blocks(
+        &self,
+        next: &mut Self,
+        sets: &[SlotRows<'_>],
+        (turned, renumbered): (&[Turned], &Renumbered),
+    ) {
+        let (gone, moved) = self.moved(next, sets);
+        for block in 0..n_blocks(self.base.n()) {
+            let mut turns = turned.iter().map(|own| &own.variants.by_rank);
+            let is_turned = turns.any(|ranks| ranks.block(block).is_some());
+            if is_turned || !renumbered.is_none() {
+                next.block_any[block] = next.by_rank.any(block);
+                next.block_all[block] = next.by_rank.all(block);
+            }
+            let (before, after) = (self.block_any[block], next.block_any[block]);
+            if is_turned || !(before & gone).is_empty() || !(after & moved).is_empty() {
+                next.set_narrow(block);
+            }
+        }
+    }
+
+    /// Slots of this view that another one lacks or keeps elsewhere among its summaries, and the
+    /// slots of that one that are new or were kept elsewhere here.
     fn moved(&self, next: &Self, sets: &[SlotRows<'_>]) -> (SlotMask, SlotMask) {
         let mut stayed = SlotMask::EMPTY;
         let mut moved = SlotMask::EMPTY;
         for ((slot, _, level), set) in next.table.iter().zip(sets) {
+            let is_broad = next.levels.broad.contains(slot);
             match set.former {
-                Some(former) if self.table.level(former) == level => {
+                Some((former, _))
+                    if self.table.level(former) == level
+                        && self.levels.broad.contains(former) == is_broad =>
+                {
                     stayed |= SlotMask::of(former);
                 }
                 _ => moved |= SlotMask::of(slot),
@@ -118,15 +152,38 @@ impl MarketView {
     }
 }
 
+impl SlotRows<'_> {
+    /// The variants that come or leave; `None` if there are none.
+    fn turned(&self, slot: Slot, layout: &Layout) -> Option<Turned> {
+        let rows = match self.former {
+            Some((_, former)) if std::ptr::eq(former, self.rows) => return None,
+            Some((_, former)) => &self.rows.differing(former),
+            None => self.rows,
+        };
+        let units = rows.iter().filter_map(|row| layout.unit_of_row(row));
+        (!rows.is_empty()).then(|| Turned {
+            slot,
+            variants: Dense::of(layout, units),
+        })
+    }
+}
+
 impl Renumbered {
-    fn new<'a>(slots: impl Iterator<Item = (Slot, &'a SlotRows<'a>)>) -> Self {
+    fn new<'a>(former: &SlotTable, slots: impl Iterator<Item = (Slot, &'a SlotRows<'a>)>) -> Self {
         let mut of = [SlotMask::EMPTY; SLOTS_MAX];
         for (slot, set) in slots {
-            if let Some(former) = set.former {
+            if let Some((former, _)) = set.former {
                 of[usize::from(former.0)] = SlotMask::of(slot);
             }
         }
-        Self { of }
+        let mut slots = former.iter().map(|(slot, ..)| slot);
+        let is_none = slots.all(|slot| of[usize::from(slot.0)] == SlotMask::of(slot));
+        Self { of, is_none }
+    }
+
+    /// Whether every mask stays as it is.
+    pub(super) fn is_none(&self) -> bool {
+        self.is_none
     }
 
     /// A mask in the numbers of the next view; slots that it lacks are gone.
@@ -168,15 +225,22 @@ mod tests {
             let all = (0..n_rows).filter(|_| chance.random_range(0..one_in) == 0);
             all.map(crate::catalogue::row::Row).collect()
         };
-        promotions.retain(|_| chance.random_range(0..5) != 0);
+        let few = |chance: &mut ChaCha8Rng| -> RowSet {
+            let rows = (0..3).map(|_| chance.random_range(0..n_rows));
+            rows.map(crate::catalogue::row::Row).collect()
+        };
+        if chance.random_bool(0.7) {
+            promotions.retain(|_| chance.random_range(0..5) != 0);
+        }
         for own in promotions.iter_mut() {
-            match chance.random_range(0..6) {
+            match chance.random_range(0..7) {
                 0 => own.1 = BoostLevel::BY_PRECEDENCE[chance.random_range(0..4_usize)],
                 1 => own.2 = rows(chance),
+                2 => own.2 = own.2.differing(&few(chance)),
                 _ => {}
             }
         }
-        for _ in 0..chance.random_range(0..4) {
+        for _ in 0..chance.random_range(0..4_u8).saturating_sub(1) {
             let number = chance.random_range(0..=u8::MAX);
             if promotions.iter().all(|own| own.0 != number) {
                 let level = BoostLevel::BY_PRECEDENCE[chance.random_range(0..4_usize)];
@@ -215,11 +279,9 @@ mod tests {
                 change(&mut promotions, n_rows, &mut chance);
                 let table = table_of(&promotions);
                 let former = view.table.clone();
-                let set_of = |(_, id, _)| {
-                    let rows = &own_of(&promotions, id).2;
-                    let slot = former.slot_of(id);
-                    let same = slot.filter(|_| own_of(&before, id).2 == *rows);
-                    SlotRows { rows, former: same }
+                let set_of = |(_, id, _)| SlotRows {
+                    rows: &own_of(&promotions, id).2,
+                    former: former.slot_of(id).map(|slot| (slot, &own_of(&before, id).2)),
                 };
                 let sets: Vec<SlotRows<'_>> = table.iter().map(set_of).collect();
                 let rows: Vec<&RowSet> = sets.iter().map(|set| set.rows).collect();

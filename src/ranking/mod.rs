@@ -41,6 +41,7 @@ mod merge;
 pub mod order;
 pub mod page;
 mod posting;
+mod posting_patch;
 #[cfg(test)]
 mod promises;
 pub mod query;

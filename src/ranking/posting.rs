@@ -27,8 +27,8 @@ pub(super) const MISSING: u32 = u32::MAX;
 /// One attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Postings {
-    /// Whether variants of one product may differ.
-    pub(super) varies: bool,
+    /// Products of which some variants differ.
+    pub(super) n_varying: u32,
     /// Whether a variant may hold several values.
     pub(super) multi: bool,
     /// Variants that hold any value; `None` if all do.
@@ -70,7 +70,7 @@ pub(super) enum Holders<'a> {
 }
 
 /// The variants of a set, twice.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct List<'a> {
     /// Ascending ranks.
     pub(super) ranks: &'a [u32],
@@ -79,7 +79,7 @@ pub(super) struct List<'a> {
 }
 
 /// Lists by value, in pages of neighbouring values that copies share.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Lists {
     pub(super) pages: Vec<Arc<Page>>,
     /// First value of each page.
@@ -118,8 +118,6 @@ impl Postings {
     pub(super) fn build(column: &Column, layout: &Layout) -> Self {
         let n = layout.n();
         let n_values = column.values().len();
-        let is_text = column.kind() == ValueType::Text;
-        let thin = is_text && n < n_values * THIN_FROM_ONE_IN;
         let held = Held::gather(column, layout);
         let census = Census::take(&held, n_values, layout);
         let present = (census.n_present < n).then(|| {
@@ -129,11 +127,11 @@ impl Postings {
         let forward = (is_ordered(column.kind()) && !column.multi())
             .then(|| Forward::build(&held, n_values, layout));
         Self {
-            varies: census.varies,
+            n_varying: census.n_varying,
             multi: column.multi(),
             present,
             forward,
-            values: (!thin).then(|| Values::build(&held, layout, census)),
+            values: (!is_thin(column, n)).then(|| Values::build(&held, layout, census)),
             n_values: u32::try_from(n_values).expect("fewer values than memberships"),
         }
     }
@@ -146,6 +144,21 @@ impl Postings {
         });
         present + forward + self.values.as_ref().map_or(0, Values::bytes)
     }
+}
+
+/// Whether the texts of a column are too many to be worth lists here.
+pub(super) fn is_thin(column: &Column, n: usize) -> bool {
+    column.kind() == ValueType::Text && n < column.values().len() * THIN_FROM_ONE_IN
+}
+
+/// Whether a value that `count` of `n` variants hold gets words.
+pub(super) fn is_dense(count: usize, n: usize) -> bool {
+    64 <= n && n <= count * DENSE_FROM_ONE_IN
+}
+
+/// Whether so many values need four bytes each.
+pub(super) fn is_wide(n_values: usize) -> bool {
+    usize::from(u16::MAX) <= n_values
 }
 
 /// Whether a type has an order that ranges and bounds mean.
@@ -190,7 +203,7 @@ struct Census {
     counts: Vec<u32>,
     n_owners: Vec<(u32, u32)>,
     n_present: usize,
-    varies: bool,
+    n_varying: u32,
 }
 
 impl Census {
@@ -200,20 +213,21 @@ impl Census {
             counts: vec![0; n_values],
             n_owners: vec![(0, 0); n_values],
             n_present: 0,
-            varies: false,
+            n_varying: 0,
         };
         let (mut product, mut group) = (0..0, 0..0);
-        let mut former: &[ValueId] = &[];
+        let (mut first, mut varies): (&[ValueId], bool) = (&[], false);
         for (unit, ids) in held.units() {
             if product.end <= unit {
                 product = unit..layout.products.end_of(unit) + 1;
                 if group.end <= unit {
                     group = unit..layout.groups.end_of(unit) + 1;
                 }
-            } else {
-                census.varies |= former != ids;
+                (first, varies) = (ids, false);
+            } else if !varies && first != ids {
+                varies = true;
+                census.n_varying += 1;
             }
-            former = ids;
             census.n_present += usize::from(!ids.is_empty());
             for id in ids {
                 let at = id.0 as usize;
@@ -231,7 +245,7 @@ impl Census {
 impl Values {
     fn build(held: &Held, layout: &Layout, census: Census) -> Self {
         let n = layout.n();
-        let is_dense = |count: u32| 64 <= n && n <= count as usize * DENSE_FROM_ONE_IN;
+        let is_dense = |count: u32| is_dense(count as usize, n);
         let mut drafts: Vec<Option<(Draft, Draft)>> = Vec::new();
         let (mut starts, mut n_listed) = (Vec::with_capacity(census.counts.len() + 1), 0);
         for count in &census.counts {
@@ -299,6 +313,12 @@ impl Dense {
         }
     }
 
+    /// Adds a unit or takes it out.
+    pub(super) fn set(&mut self, layout: &Layout, unit: u32, is_in: bool) {
+        self.by_rank.set(layout.rank_at(unit), is_in);
+        self.by_unit.set(unit, is_in);
+    }
+
     fn bytes(&self) -> usize {
         self.by_rank.bytes() + self.by_unit.bytes()
     }
@@ -345,6 +365,12 @@ impl Lists {
         self.pages.iter().map(|page| page.units.len()).sum()
     }
 
+    /// All lists in order.
+    fn iter(&self) -> impl Iterator<Item = List<'_>> {
+        let pages = self.pages.iter();
+        pages.flat_map(|page| (0..page.len()).map(|place| page.at(place)))
+    }
+
     /// The list of a value.
     pub(super) fn at(&self, value: u32) -> List<'_> {
         let place = self.firsts.partition_point(|first| *first <= value) - 1;
@@ -352,14 +378,27 @@ impl Lists {
     }
 }
 
+impl PartialEq for Lists {
+    /// Whether the lists are the same, whatever pages they lie in.
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
 impl Page {
-    fn at(&self, place: u32) -> List<'_> {
+    /// The list at a place.
+    pub(super) fn at(&self, place: u32) -> List<'_> {
         let place = place as usize;
         let range = self.starts[place] as usize..self.starts[place + 1] as usize;
         List {
             ranks: &self.ranks[range.clone()],
             units: &self.units[range],
         }
+    }
+
+    /// Number of lists.
+    pub(super) fn len(&self) -> u32 {
+        u32::try_from(self.starts.len() - 1).expect("fewer values than memberships")
     }
 
     fn bytes(&self) -> usize {
@@ -382,11 +421,11 @@ impl Forward {
 impl Codes {
     fn of(n_values: usize, codes: &[u32]) -> Self {
         let narrow = |code: &u32| u16::try_from(*code).unwrap_or(u16::MAX);
-        if n_values < usize::from(u16::MAX) {
-            let chunks = codes.chunks(BLOCK_BITS);
-            Self::Narrow(chunks.map(|own| own.iter().map(narrow).collect()).collect())
+        let chunks = codes.chunks(BLOCK_BITS);
+        if is_wide(n_values) {
+            Self::Wide(chunks.map(Arc::from).collect())
         } else {
-            Self::Wide(codes.chunks(BLOCK_BITS).map(Arc::from).collect())
+            Self::Narrow(chunks.map(|own| own.iter().map(narrow).collect()).collect())
         }
     }
 

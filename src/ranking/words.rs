@@ -42,8 +42,16 @@ impl Bits {
         draft.finish()
     }
 
+    /// Adds one or takes it out; copies its block if another set shares it.
+    pub(super) fn set(&mut self, number: u32, is_in: bool) {
+        if is_in {
+            self.insert(number);
+        } else {
+            self.remove(number);
+        }
+    }
+
     /// Adds one; copies its block if another set shares it.
-    #[cfg(test)]
     pub(super) fn insert(&mut self, number: u32) {
         let (block, word, bit) = place(number);
         let block = self.blocks[block].get_or_insert_with(|| Arc::new(NOTHING));
@@ -53,7 +61,6 @@ impl Bits {
     }
 
     /// Takes one out; copies its block if another set shares it.
-    #[cfg(test)]
     pub(super) fn remove(&mut self, number: u32) {
         let (place, word, bit) = place(number);
         let Some(block) = self.blocks[place]

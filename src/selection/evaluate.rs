@@ -6,7 +6,7 @@
 //! intersect and excludes subtract.
 
 use crate::catalogue::Catalogue;
-use crate::catalogue::row::{ProductNo, RowSet};
+use crate::catalogue::row::{ProductNo, Row, RowSet};
 use crate::domain::time::Today;
 use crate::selection::compile::{CompiledRule, CompiledSelection};
 use crate::selection::definition::Selection;
@@ -14,6 +14,28 @@ use crate::selection::definition::Selection;
 /// The rows that the selection holds in this market.
 pub fn evaluate(selection: &Selection, catalogue: &Catalogue, today: &Today) -> RowSet {
     CompiledSelection::new(selection, catalogue, today).rows()
+}
+
+/// The rows that the selection holds after some rows changed; `None` if they are the `former` ones.
+///
+/// `changed` are whole products, ascending, and may be vacant by now; all other rows have the values
+/// they had when `former` was evaluated, and the local day is the same wherever rules ask for ages.
+pub fn evaluate_changed(
+    selection: &Selection,
+    catalogue: &Catalogue,
+    today: &Today,
+    (former, changed): (&RowSet, &[Row]),
+) -> Option<RowSet> {
+    if changed.is_empty() {
+        return None;
+    }
+    let compiled = CompiledSelection::new(selection, catalogue, today);
+    let holds = |row: Row| catalogue.live().contains(row) && compiled.fits(row);
+    let moved = changed.iter().copied();
+    let moved: Vec<Row> = moved
+        .filter(|row| holds(*row) != former.contains(*row))
+        .collect();
+    (!moved.is_empty()).then(|| former.differing(&RowSet::from_ascending(moved)))
 }
 
 impl CompiledSelection<'_> {
@@ -62,8 +84,12 @@ mod tests {
     use proptest::prelude::*;
     use proptest::sample::select;
 
+    use std::sync::Arc;
+
     use super::*;
+    use crate::catalogue::change::Changes;
     use crate::catalogue::product::ProductRecord;
+    use crate::domain::id::ProductKey;
     use crate::predicate::written::{WrittenMatcher, WrittenRule};
     use crate::selection::count::counts;
     use crate::selection::definition::SelectionDraft;
@@ -360,6 +386,26 @@ mod tests {
             let by_rule = |row| explain(&selection, &shop, row, &today()).first_set().is_some();
             let n_by_rule = shop.live().iter().filter(|&row| by_rule(row)).count();
             prop_assert_eq!(counted.union as usize, n_by_rule);
+        }
+
+        #[test]
+        fn asking_what_changed_is_evaluating_all(
+            goods in some_goods(),
+            later in some_goods(),
+            gone in some_keys(),
+            selection in a_selection(),
+        ) {
+            let before = catalogue(market("de"), goods, &[("c2", &["c1", "c0"])]);
+            let lost = gone.iter().map(|key| (ProductKey::parse(key).unwrap(), None));
+            let came = later.into_iter().map(|record| (record.key.clone(), Some(Arc::new(record))));
+            let products = came.chain(lost).collect();
+            let after = before.with(&Changes { products, ..Changes::default() });
+            if let Some(changed) = after.rows_changed_since(&before) {
+                let former = evaluate(&selection, &before, &today());
+                let asked = evaluate_changed(&selection, &after, &today(), (&former, &changed));
+                let all = evaluate(&selection, &after, &today());
+                prop_assert_eq!(asked.unwrap_or(former), all);
+            }
         }
 
         #[test]
