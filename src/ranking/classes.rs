@@ -137,16 +137,50 @@ impl Chunk {
         }
     }
 
+    /// Only variants that moved are looked at one by one; masks that no variant has any more go.
     fn overlaid(&self, renumbered: &Renumbered, moved: &[(SlotMask, &Block)]) -> Self {
-        let masks: Vec<SlotMask> = self.masks.iter().map(|own| renumbered.mask(*own)).collect();
-        let held = self.ids.iter().map(|id| masks[usize::from(*id)]);
-        let mut held: Vec<SlotMask> = held.collect();
+        let mut masks: Vec<SlotMask> = self.masks.iter().map(|own| renumbered.mask(*own)).collect();
+        let mut numbers: HashMap<SlotMask, u16> = masks.iter().copied().zip(0..).collect();
+        let mut ids = self.ids.to_vec();
         for (own, words) in moved {
             for place in members(0, words) {
-                held[place as usize] ^= *own;
+                let id = &mut ids[place as usize];
+                let mut mask = masks[usize::from(*id)];
+                mask ^= *own;
+                *id = *numbers.entry(mask).or_insert_with(|| {
+                    masks.push(mask);
+                    u16::try_from(masks.len() - 1).expect("a chunk has few masks")
+                });
             }
         }
-        Self::of(&held)
+        let mut chunk = Self {
+            ids: ids.into(),
+            masks: masks.into(),
+        };
+        chunk.drop_idle();
+        chunk
+    }
+
+    /// Drops masks that no variant has.
+    fn drop_idle(&mut self) {
+        let mut is_used = vec![false; self.masks.len()];
+        for id in self.ids.iter() {
+            is_used[usize::from(*id)] = true;
+        }
+        if is_used.iter().all(|is_used| *is_used) {
+            return;
+        }
+        let mut number_of = vec![0; is_used.len()];
+        let mut masks = Vec::new();
+        for (own, _) in is_used.iter().enumerate().filter(|(_, is_used)| **is_used) {
+            number_of[own] = u16::try_from(masks.len()).expect("a chunk has few masks");
+            masks.push(self.masks[own]);
+        }
+        let ids = self.ids.iter().map(|id| number_of[usize::from(*id)]);
+        *self = Self {
+            ids: ids.collect(),
+            masks: masks.into(),
+        };
     }
 
     #[inline]

@@ -16,6 +16,9 @@ use crate::ranking::posting::{
 };
 use crate::ranking::words::BLOCK_BITS;
 
+/// Values that come or go before renaming takes a table.
+const STEPS_MAX: usize = 16;
+
 /// One attribute's column before and after rows changed.
 #[derive(Clone, Copy)]
 pub(super) struct Edit<'a> {
@@ -184,34 +187,47 @@ impl Edit<'_> {
 }
 
 impl Renaming {
-    /// One walk over both dictionaries, none if it is the same one.
     fn new(former: &Column, column: &Column) -> Self {
-        let mut renaming = Self {
-            new_of: None,
-            came: Vec::new(),
-            gone: Vec::new(),
-        };
         if column.shares_values(former) {
-            return renaming;
+            return Self {
+                new_of: None,
+                came: Vec::new(),
+                gone: Vec::new(),
+            };
         }
-        let mut new_of = Vec::with_capacity(former.values().len());
-        let mut news = (0..).zip(column.values()).peekable();
-        for (old, value) in (0..).zip(former.values()) {
+        Self::between(former.values(), column.values())
+    }
+
+    /// One walk over both dictionaries.
+    fn between(former: &[Value], values: &[Value]) -> Self {
+        let (mut came, mut gone) = (Vec::new(), Vec::new());
+        let mut new_of = Vec::with_capacity(former.len());
+        let mut news = (0..).zip(values).peekable();
+        for (old, value) in (0..).zip(former) {
             while let Some((new, _)) = news.next_if(|(_, other)| *other < value) {
-                renaming.came.push((old, new));
+                came.push((old, new));
             }
             let same = |(_, other): &(u32, &Value)| *other == value;
             if let Some((new, _)) = news.next_if(same) {
                 new_of.push(new);
             } else {
-                renaming.gone.push(old);
+                gone.push(old);
                 new_of.push(MISSING);
             }
         }
         let end = u32::try_from(new_of.len()).expect("fewer values than memberships");
-        renaming.came.extend(news.map(|(new, _)| (end, new)));
-        renaming.new_of = Some(new_of);
-        renaming
+        came.extend(news.map(|(new, _)| (end, new)));
+        Self {
+            new_of: Some(new_of),
+            came,
+            gone,
+        }
+    }
+
+    /// From which former number on numbers move by one, and whether they move up.
+    fn steps(&self) -> impl Iterator<Item = (u32, bool)> + '_ {
+        let came = self.came.iter().map(|(before, _)| (*before, true));
+        came.chain(self.gone.iter().map(|gone| (gone + 1, false)))
     }
 
     fn new_id(&self, old: u32) -> u32 {
@@ -407,6 +423,55 @@ impl Page {
     }
 }
 
+/// A number that [`stepped`] moves.
+trait Code: Copy + PartialOrd {
+    const NONE: Self;
+    fn up(self, by: bool) -> Self;
+    fn down(self, by: bool) -> Self;
+}
+
+impl Code for u16 {
+    const NONE: Self = Self::MAX;
+
+    fn up(self, by: bool) -> Self {
+        self.wrapping_add(Self::from(by))
+    }
+
+    fn down(self, by: bool) -> Self {
+        self.wrapping_sub(Self::from(by))
+    }
+}
+
+impl Code for u32 {
+    const NONE: Self = MISSING;
+
+    fn up(self, by: bool) -> Self {
+        self.wrapping_add(Self::from(by))
+    }
+
+    fn down(self, by: bool) -> Self {
+        self.wrapping_sub(Self::from(by))
+    }
+}
+
+/// Codes moved by one, up or down, once for each step that begins at or below them; loops that
+/// compile to vector comparisons.
+fn stepped<T: Code>(codes: &[T], steps: &[(T, bool)]) -> Arc<[T]> {
+    let mut moved = codes.to_vec();
+    for (from, up) in steps {
+        let pairs = moved.iter_mut().zip(codes);
+        if *up {
+            pairs.for_each(|(new, code)| *new = new.up(*from <= *code));
+        } else {
+            pairs.for_each(|(new, code)| *new = new.down(*from <= *code));
+        }
+    }
+    for (new, code) in moved.iter_mut().zip(codes) {
+        *new = if *code == T::NONE { T::NONE } else { *new };
+    }
+    moved.into()
+}
+
 impl Codes {
     /// With values renamed, then those of changed units set; `None` if their width would change.
     fn after(
@@ -420,7 +485,7 @@ impl Codes {
         }
         let mut codes = match &change.renaming.new_of {
             None => self.clone(),
-            Some(new_of) => self.renamed(new_of),
+            Some(new_of) => self.renamed(new_of, &change.renaming),
         };
         for (unit, value) in &change.units {
             codes.set(place_of(*unit), *value);
@@ -428,21 +493,36 @@ impl Codes {
         Some(codes)
     }
 
-    fn renamed(&self, new_of: &[u32]) -> Self {
+    /// Codes of gone values come out as any; their variants are all set afterwards.
+    fn renamed(&self, new_of: &[u32], renaming: &Renaming) -> Self {
+        let by_steps = renaming.came.len() + renaming.gone.len() <= STEPS_MAX;
         match self {
             Self::Narrow(chunks) => {
-                let narrow = |new: &u32| u16::try_from(*new).unwrap_or(u16::MAX);
-                let mut table: Vec<u16> = new_of.iter().map(narrow).collect();
-                // No value stays none.
-                table.resize(usize::from(u16::MAX) + 1, u16::MAX);
+                let narrow = |new: u32| u16::try_from(new).unwrap_or(u16::MAX);
+                let steps = renaming.steps().map(|(from, up)| (narrow(from), up));
+                let steps: Vec<(u16, bool)> = steps.collect();
                 let renamed = |chunk: &Arc<[u16]>| -> Arc<[u16]> {
-                    chunk.iter().map(|code| table[usize::from(*code)]).collect()
+                    if by_steps {
+                        return stepped(chunk, &steps);
+                    }
+                    let new = |code: &u16| new_of.get(usize::from(*code)).copied();
+                    let codes = chunk.iter().map(|code| new(code).map_or(u16::MAX, narrow));
+                    codes.collect()
                 };
                 Self::Narrow(chunks.iter().map(renamed).collect())
             }
             Self::Wide(chunks) => {
-                let rename = |code: &u32| new_of.get(*code as usize).copied().unwrap_or(MISSING);
-                let renamed = |chunk: &Arc<[u32]>| chunk.iter().map(rename).collect();
+                let steps: Vec<(u32, bool)> = renaming.steps().collect();
+                let renamed = |chunk: &Arc<[u32]>| -> Arc<[u32]> {
+                    if by_steps {
+                        return stepped(chunk, &steps);
+                    }
+                    let new = |code: &u32| new_of.get(*code as usize).copied();
+                    chunk
+                        .iter()
+                        .map(|code| new(code).unwrap_or(MISSING))
+                        .collect()
+                };
                 Self::Wide(chunks.iter().map(renamed).collect())
             }
         }
@@ -464,4 +544,42 @@ impl Codes {
 
 fn count(n: usize) -> u32 {
     u32::try_from(n).expect("fewer values than memberships, which are counted in 32 bits")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::number::Number;
+
+    proptest! {
+        #[test]
+        fn steps_and_table_rename_alike(
+            before in prop::collection::btree_set(0_i64..90, 1..60),
+            after in prop::collection::btree_set(0_i64..90, 1..60),
+        ) {
+            let [former, values] = [&before, &after].map(|all| -> Vec<Value> {
+                let numbers = all.iter().map(|number| Number::from_integer(*number));
+                numbers.map(Value::Number).collect()
+            });
+            let renaming = Renaming::between(&former, &values);
+            let new_of = renaming.new_of.clone().unwrap();
+            let place = |number: &i64| after.iter().position(|own| own == number);
+            let expected = before.iter().map(|number| place(number).map_or(MISSING, count));
+            prop_assert_eq!(&new_of, &expected.collect::<Vec<_>>());
+            // Whoever held a value that is gone gets another one afterwards.
+            let kept = (0..).zip(&new_of).filter(|(_, new)| **new != MISSING);
+            let (mut codes, mut renamed): (Vec<u32>, Vec<u32>) = kept.unzip();
+            codes.push(MISSING);
+            renamed.push(MISSING);
+            let steps: Vec<(u32, bool)> = renaming.steps().collect();
+            prop_assert_eq!(&stepped(&codes, &steps)[..], &renamed[..]);
+            let narrow = |wide: &u32| u16::try_from(*wide).unwrap_or(u16::MAX);
+            let steps: Vec<(u16, bool)> = steps.iter().map(|(from, up)| (narrow(from), *up)).collect();
+            let codes: Vec<u16> = codes.iter().map(narrow).collect();
+            let renamed: Vec<u16> = renamed.iter().map(narrow).collect();
+            prop_assert_eq!(&stepped(&codes, &steps)[..], &renamed[..]);
+        }
+    }
 }
