@@ -12,6 +12,7 @@ mod market;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use endcap::catalogue::Catalogue;
@@ -20,6 +21,7 @@ use endcap::catalogue::product::ProductRecord;
 use endcap::catalogue::row::RowSet;
 use endcap::domain::money::Minor;
 use endcap::domain::number::Score;
+use endcap::engine::background;
 use endcap::ranking::base::RankBase;
 use endcap::ranking::build::MarketView;
 use endcap::ranking::edit::SlotRows;
@@ -32,10 +34,27 @@ fn main() {
     if !std::env::args().any(|arg| arg == "--bench") {
         return;
     }
+    background::gather();
     for n in [100_000, 1_000_000] {
         println!("\n## {n} variants, 100 promotions");
-        changes(&Market::new(n, Shape::Usual));
+        let market = Market::new(n, Shape::Usual);
+        beside_a_rebuild(&market);
+        changes(&market);
     }
+}
+
+/// The goods, built of their records.
+fn rebuilt(goods: &Catalogue) -> Catalogue {
+    let products = goods.products().map(|(_, record)| Arc::clone(record));
+    let categories = goods.categories().map(|record| (**record).clone());
+    let declared = goods.schema().declared().clone();
+    Catalogue::build(
+        goods.market().clone(),
+        declared,
+        products.collect(),
+        categories.collect(),
+    )
+    .0
 }
 
 /// The median of some rounds, printed.
@@ -59,6 +78,7 @@ fn per(whole: Duration, part: Duration) {
 }
 
 fn changes(market: &Market) {
+    line("goods, from nothing", || rebuilt(&market.catalogue));
     let base = line("rank structures, from nothing", || {
         RankBase::build(&market.catalogue)
     });
@@ -79,6 +99,7 @@ fn changes(market: &Market) {
         RankBase::after(&market.base, &goods)
     });
     per(base, after);
+    many_prices(market);
     let dearer_base = Arc::new(RankBase::after(&market.base, &goods));
     assert!(
         dearer_base.shares_layout(&market.base),
@@ -126,6 +147,80 @@ fn one_promotion(market: &Market, whole: Duration) {
         "an edit is a build"
     );
     per(whole, line("one promotion of them edited", edit));
+}
+
+/// Ranks, one after the other, in peace and beside rebuilds of the whole market.
+fn beside_a_rebuild(market: &Market) {
+    let requests = market.requests(20_000);
+    let ranks = || {
+        let times = requests.iter().map(|request| {
+            let start = Instant::now();
+            black_box(page(&market.view, &request.query, request.mask));
+            start.elapsed()
+        });
+        let mut times: Vec<Duration> = times.collect();
+        times.sort_unstable();
+        [50, 99].map(|percent| times[times.len() * percent / 100])
+    };
+    let mut rounds: Vec<[[Duration; 2]; 2]> = (0..N_ROUNDS)
+        .map(|_| {
+            [
+                ranks(),
+                beside(
+                    || drop(lay(market, &Arc::new(RankBase::build(&market.catalogue)))),
+                    ranks,
+                ),
+            ]
+        })
+        .collect();
+    rounds.sort_unstable_by_key(|[quiet, busy]| busy[1].as_nanos() * 1_000 / quiet[1].as_nanos());
+    let [quiet, busy] = rounds[N_ROUNDS / 2];
+    let nanos = |times: [Duration; 2]| format!("p50 {:?}, p99 {:?}", times[0], times[1]);
+    println!("{:<52} {}", "mixed ranks in peace", nanos(quiet));
+    println!("{:<52} {}", "the same beside rebuilds", nanos(busy));
+}
+
+/// Runs something while another thread does one thing again and again.
+fn beside<T>(again: impl Fn() + Sync, run: impl FnOnce() -> T) -> T {
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            background::stand_back();
+            while !is_done.load(Ordering::Relaxed) {
+                again();
+            }
+        });
+        let result = run();
+        is_done.store(true, Ordering::Relaxed);
+        result
+    })
+}
+
+/// A feed that changes prices of many products: what each changed variant costs.
+fn many_prices(market: &Market) {
+    let dearer = changed(market, 2_500, |record| {
+        for variant in &mut record.variants {
+            variant.list_price = variant.list_price.map(|price| Minor(price.0 + 100));
+        }
+    });
+    let n_variants: usize = dearer
+        .products
+        .values()
+        .flatten()
+        .map(|own| own.variants.len())
+        .sum();
+    let goods = Arc::new(market.catalogue.with(&dearer));
+    let times = [
+        line("prices of 2,500 products: goods", || {
+            market.catalogue.with(&dearer)
+        }),
+        line("prices of 2,500 products: rank structures", || {
+            RankBase::after(&market.base, &goods)
+        }),
+    ];
+    let whole: Duration = times.iter().sum();
+    let each = whole.as_nanos() / n_variants.max(1) as u128;
+    println!("{:<52} {each:>10} ns a changed variant", "");
 }
 
 /// The slot of the promotion that is edited.

@@ -13,7 +13,7 @@ use endcap::catalogue::Catalogue;
 use endcap::catalogue::attribute::Declared;
 use endcap::catalogue::market::{DisplaySource, HarmGuard, Market, PriceBasis};
 use endcap::catalogue::product::{AttributeTexts, CategoryRecord, ProductRecord, VariantRecord};
-use endcap::catalogue::row::Row;
+use endcap::catalogue::row::{Row, RowSet};
 use endcap::domain::category::CategoryId;
 use endcap::domain::id::{MarketId, ProductKey, VariantKey};
 use endcap::domain::money::{Currency, Minor, Percent};
@@ -24,7 +24,7 @@ use endcap::predicate::written::{WrittenMatcher, WrittenRule};
 use endcap::selection::compile::CompiledSelection;
 use endcap::selection::count::counts;
 use endcap::selection::definition::{Selection, SelectionDraft};
-use endcap::selection::evaluate::evaluate;
+use endcap::selection::evaluate::{evaluate, evaluate_changed};
 
 const N_SELECTIONS: usize = 100;
 const VARIANTS_PER_PRODUCT: usize = 4;
@@ -277,6 +277,32 @@ fn selections(c: &mut Criterion) {
                 b.iter(|| {
                     let row = Row(u32::try_from(chance.below(n_variants)).unwrap_or(0));
                     compiled.iter().filter(|one| one.fits(row)).count()
+                });
+            },
+        );
+        group.bench_function(
+            BenchmarkId::new("1000-changed-against-100", n_variants),
+            |b| {
+                let held: Vec<RowSet> = shop
+                    .selections
+                    .iter()
+                    .map(|one| evaluate(one, &shop.catalogue, &shop.today))
+                    .collect();
+                let step = n_variants / 1_000;
+                let rows = (0..n_variants)
+                    .step_by(step)
+                    .flat_map(|first| first / 4 * 4..first / 4 * 4 + 4);
+                let changed: Vec<Row> = rows
+                    .filter_map(|row| u32::try_from(row).ok())
+                    .map(Row)
+                    .take(1_000)
+                    .collect();
+                b.iter(|| {
+                    let asked = shop.selections.iter().zip(&held).filter(|(one, held)| {
+                        evaluate_changed(one, &shop.catalogue, &shop.today, (held, &changed))
+                            .is_some()
+                    });
+                    asked.count()
                 });
             },
         );

@@ -203,12 +203,20 @@ impl Holders {
         if n == 0 {
             return None;
         }
-        let mut set = RowSet::new();
-        if let Rows::Set(own) = rows {
-            set = own.clone();
-        } else {
-            rows.unite_into(&mut set);
+        if let Rows::List(own) = rows
+            && n < frequent_from as usize
+        {
+            let kept = own
+                .iter()
+                .filter(|row| moved.lost.binary_search(row).is_err());
+            let mut rows: Vec<Row> = kept.chain(&moved.gained).copied().collect();
+            rows.sort_unstable();
+            return Some(Self::Rare(rows));
         }
+        let mut set = match rows {
+            Rows::Set(own) => own.clone(),
+            Rows::List(own) => RowSet::from_ascending(own.iter().copied()),
+        };
         moved.lost.iter().for_each(|row| set.remove(*row));
         set.extend(moved.gained.iter().copied());
         Some(if frequent_from as usize <= n {

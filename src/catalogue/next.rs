@@ -282,7 +282,11 @@ impl Catalogue {
         let declaration = self.schema.get(attr)?;
         let column = old.column(attr);
         let mut changes = RowChanges::new();
+        let same_kind = old.schema.kind(attr) == Some(declaration.kind);
         for &row in touched {
+            if same_kind && self.says_the_same(old, row, attr) {
+                continue;
+            }
             let values = self.values_of(row, attr, declaration.kind);
             let held = column.map_or(&[][..], |column| column.of(row));
             let is_same = |column: &Column| held.iter().map(|id| column.value(*id)).eq(&values);
@@ -298,6 +302,24 @@ impl Catalogue {
             Some(column) => column.patched(n_rows, &changes),
             None => Column::empty(declaration.kind, declaration.multi).patched(n_rows, &changes),
         })
+    }
+
+    /// Whether the records have the same texts of the attribute; cheap, and false for built-in ones.
+    fn says_the_same(&self, old: &Self, row: Row, attr: &str) -> bool {
+        let is_built_in = attr == Attr::CATEGORY
+            || KEYS.contains(&attr)
+            || FROM_VARIANT.iter().any(|(name, _)| *name == attr);
+        !is_built_in && self.texts_of(row, attr) == old.texts_of(row, attr)
+    }
+
+    /// The texts of an attribute as the records have them; none of a vacant row.
+    fn texts_of(&self, row: Row, attr: &str) -> Option<&[Arc<str>]> {
+        if !self.live.contains(row) {
+            return None;
+        }
+        let (variant, product) = (self.variant_record(row), self.record(self.product_of(row)));
+        let own = own_texts(&variant.attributes, attr);
+        own.or_else(|| own_texts(&product.attributes, attr))
     }
 
     /// The values of an attribute as the records say, ascending, without repeats.
@@ -320,9 +342,7 @@ impl Catalogue {
         if let Some((_, value_of)) = FROM_VARIANT.iter().find(|(name, _)| *name == attr) {
             return value_of(variant).into_iter().collect();
         }
-        let texts = own_texts(&variant.attributes, attr);
-        let texts = texts.or_else(|| own_texts(&product.attributes, attr));
-        let typed = texts.into_iter().flatten();
+        let typed = self.texts_of(row, attr).into_iter().flatten();
         let typed = typed.filter_map(|text| Value::parse(kind, text, self.locale()).ok());
         let mut values: Vec<Value> = typed.collect();
         values.sort_unstable();

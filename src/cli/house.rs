@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::cli::output::{Failure, Outcome};
 use crate::cli::settings::{Settings, StoreKind};
 use crate::domain::time::Timestamp;
+use crate::engine::background;
 use crate::engine::clock::Clock;
 use crate::engine::entropy::Entropy;
 use crate::engine::start::{Engine, Settings as EngineSettings, StartError as EngineStart};
@@ -178,6 +179,7 @@ impl Server {
         stores: Opened,
         first_key_file: Option<&Path>,
     ) -> Outcome<(Self, Stop)> {
+        background::gather();
         let (listener, address) = listen(settings.server.listen).await?;
         let for_ops = match settings.server.ops_listen {
             Some(address) => Some(listen(address).await?),

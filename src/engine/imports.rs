@@ -22,6 +22,7 @@ use crate::catalogue::full::{FullFeed, full};
 use crate::catalogue::product::FeedOperation;
 use crate::domain::complaint::{Complaint, Complaints, Fault};
 use crate::domain::id::{ImportId, MarketId};
+use crate::engine::background;
 use crate::engine::commit::{Intent, StoredAnswer, Written};
 use crate::engine::error::{EngineError, RowError};
 use crate::engine::harm;
@@ -249,6 +250,7 @@ impl ImportJob {
     /// # Errors
     /// `import-invalid`, `import-harmful`, `body-too-large`; nothing was changed.
     pub fn run(mut self, input: impl Read) -> Result<Written<ImportResult>, EngineError> {
+        background::stand_back();
         let began = Instant::now();
         let mut hashed = Hashed {
             input,

@@ -12,7 +12,8 @@
 //! - [`start`]: the engine: what it is made of, how it starts and stops
 //! - [`clock`], [`entropy`], [`seal`]: time, chance, sealed tokens
 //! - [`commit`]: the one door for writes; [`fold`]: changes → the next [`snapshot`], through
-//!   [`view`], [`goods`] and, where goods are lost, their [`standing`]
+//!   [`view`], [`goods`] and, where goods are lost, their [`standing`], on threads that stand back
+//!   ([`background`])
 //! - [`rank`]: a search panel asks for a page; [`idle`] says who would move it and does not,
 //!   [`pages`] counts it
 //! - [`promotions`], several at once and copies in [`bulk`], [`history`], [`picks`]: what
@@ -28,12 +29,14 @@
 //! carries guards for what it was decided upon, and its audit entry in the same commit.
 //!
 //! Cost: a rank is one `Arc` load, one hash of the session and what `ranking` costs. A write is its
-//! share of one sync, and the fold of what it touches: the rows of one promotion and one pass over
-//! the masks of its market.
+//! share of one sync, and the fold of what it touches: the variants that come to a promotion or leave
+//! it; of changed goods the dictionaries of their attributes, the chunks they lie in, and a question
+//! to each promotion per changed variant.
 
 mod arms;
 mod asked;
 pub mod audit;
+pub mod background;
 pub mod backups;
 pub mod browse;
 pub mod bulk;

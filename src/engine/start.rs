@@ -14,6 +14,7 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::market::Market;
 use crate::domain::id::{ImportId, MarketId};
 use crate::domain::time::Timestamp;
+use crate::engine::background;
 use crate::engine::clock::Clock;
 use crate::engine::commit::Intent;
 use crate::engine::entropy::Entropy;
@@ -222,7 +223,10 @@ impl Engine {
         *lock(&self.0.wakes) = Some(wakes);
         let thread = std::thread::Builder::new()
             .name("fold".to_owned())
-            .spawn(move || folder.run(&receiver))
+            .spawn(move || {
+                background::stand_back();
+                folder.run(&receiver);
+            })
             .map_err(StartError::Thread)?;
         *lock(&self.0.folder) = Some(thread);
         Ok(())

@@ -29,7 +29,11 @@ pub fn evaluate_changed(
     if changed.is_empty() {
         return None;
     }
-    let compiled = CompiledSelection::new(selection, catalogue, today);
+    let mut compiled = CompiledSelection::new(selection, catalogue, today);
+    // What fits fewest rows says no first; the answer is the same in any order.
+    for rules in &mut compiled.rule_sets {
+        rules.sort_by_key(|rule| (!rule.can_begin(), rule.n_rows_about));
+    }
     let holds = |row: Row| catalogue.live().contains(row) && compiled.fits(row);
     let moved = changed.iter().copied();
     let moved: Vec<Row> = moved
