@@ -281,6 +281,14 @@ impl Column {
         set
     }
 
+    /// About how many bytes it takes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        let n_held = self.present.len() as usize;
+        let rare = std::mem::size_of_val(self.postings.lists.items());
+        let values = self.values.len() * (size_of::<Value>() + size_of::<u32>());
+        n_held * size_of::<u32>() + rare + values
+    }
+
     /// The rows that hold a value at all.
     pub fn present(&self) -> &RowSet {
         &self.present

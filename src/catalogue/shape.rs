@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::catalogue::column::Column;
 use crate::catalogue::row::{ProductNo, Row};
 use crate::catalogue::{Catalogue, GroupSlot, ProductSlot, RowSlot};
 use crate::predicate::rule::Attr;
+
+/// About what a variant's record takes, its share of the product's included.
+const BYTES_A_RECORD: usize = 300;
 
 impl Catalogue {
     /// Whether both have the same variants in the same rows, products, groups, categories and order
@@ -67,5 +71,23 @@ impl Catalogue {
         rows.sort_unstable();
         rows.dedup();
         Some(rows)
+    }
+
+    /// About how many bytes it holds that `other` does not share: columns and records.
+    pub fn bytes_apart(&self, other: Option<&Self>) -> usize {
+        let is_shared = |attr: &Attr, own: &Arc<Column>| {
+            let theirs = other.and_then(|other| other.columns.get(attr.as_str()));
+            theirs.is_some_and(|theirs| Arc::ptr_eq(theirs, own))
+        };
+        let columns = self.columns.iter();
+        let columns = columns.filter(|(attr, own)| !is_shared(attr, own));
+        let same =
+            |own: &ProductSlot, others: &ProductSlot| Arc::ptr_eq(&own.record, &others.record);
+        let n_products = match other {
+            Some(other) => self.products.differing(&other.products, same).len(),
+            None => self.products.len(),
+        };
+        let n_rows = n_products * self.rows.len() / self.products.len().max(1);
+        columns.map(|(_, own)| own.bytes()).sum::<usize>() + n_rows * BYTES_A_RECORD
     }
 }

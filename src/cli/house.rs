@@ -15,6 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::engine::background;
 use crate::engine::clock::Clock;
 use crate::engine::entropy::Entropy;
+use crate::engine::kept::Keep;
 use crate::engine::start::{Engine, Settings as EngineSettings, StartError as EngineStart};
 use crate::http::Settings as HttpSettings;
 use crate::http::accept::{Drained, serve};
@@ -190,7 +191,10 @@ impl Server {
             metrics.store_recovered(step.name).inc();
         }
         let own = EngineSettings {
-            keep: Duration::from_mins(settings.snapshots.keep_min),
+            keep: Keep {
+                time: Duration::from_mins(settings.snapshots.keep_min),
+                bytes: settings.snapshots.keep_mib << 20,
+            },
             first_key_file: first_key_file.map(Path::to_path_buf),
             ..EngineSettings::default()
         };

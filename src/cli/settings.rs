@@ -86,12 +86,14 @@ pub(in crate::cli) struct Events {
     pub(in crate::cli) fsync_ms: u64,
 }
 
-/// How long replaced snapshots live.
+/// How long replaced snapshots live, for pages by cursor.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::cli) struct Snapshots {
     /// Minutes during which a cursor finds its snapshot again.
     pub(in crate::cli) keep_min: u64,
+    /// Most MiB that replaced snapshots hold beyond the current one; cursors end earlier then.
+    pub(in crate::cli) keep_mib: usize,
 }
 
 /// How often one may call: calls a second or an hour, and calls at once.
@@ -167,7 +169,10 @@ impl Default for Events {
 
 impl Default for Snapshots {
     fn default() -> Self {
-        Self { keep_min: 10 }
+        Self {
+            keep_min: 10,
+            keep_mib: 1_024,
+        }
     }
 }
 

@@ -11,7 +11,7 @@
 //!
 //! - [`start`]: the engine: what it is made of, how it starts and stops
 //! - [`clock`], [`entropy`], [`seal`]: time, chance, sealed tokens
-//! - [`commit`]: the one door for writes; [`fold`]: changes → the next [`snapshot`], through
+//! - [`commit`]: the one door for writes; [`fold`]: changes → the next [`snapshot`] (the last ones are [`kept`]), through
 //!   [`view`], [`goods`] and, where goods are lost, their [`standing`], on threads that stand back
 //!   ([`background`])
 //! - [`rank`]: a search panel asks for a page; [`idle`] says who would move it and does not,
@@ -55,6 +55,7 @@ pub mod history;
 pub mod idle;
 pub mod imports;
 pub mod jobs;
+pub mod kept;
 pub mod keys;
 #[cfg(test)]
 mod laws;

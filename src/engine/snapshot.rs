@@ -107,6 +107,36 @@ pub struct MarketState {
     pub series: MarketSeries,
 }
 
+impl Snapshot {
+    /// About how many bytes it holds that its successor does not share.
+    pub(in crate::engine) fn bytes_apart(&self, successor: &Self) -> usize {
+        let own = self.markets.iter();
+        let apart = own.map(|(id, state)| match successor.markets.get(id) {
+            Some(next) if Arc::ptr_eq(next, state) => 0,
+            next => state.bytes_apart(next.map(Arc::as_ref)),
+        });
+        apart.sum()
+    }
+}
+
+impl MarketState {
+    fn bytes_apart(&self, successor: Option<&Self>) -> usize {
+        let goods = match successor {
+            Some(next) if Arc::ptr_eq(&next.base, &self.base) => 0,
+            next => {
+                let catalogue = next.map(|next| &*next.catalogue);
+                self.catalogue.bytes_apart(catalogue)
+                    + self.base.bytes_apart(next.map(|next| &*next.base))
+            }
+        };
+        let is_shared = |timed: &&Arc<TimedView>| {
+            successor.is_some_and(|next| next.views.iter().any(|own| Arc::ptr_eq(own, timed)))
+        };
+        let views = self.views.iter().filter(|timed| !is_shared(timed));
+        goods + views.map(|timed| timed.view.bytes()).sum::<usize>()
+    }
+}
+
 /// The rows of a promotion, and what they were evaluated from.
 #[derive(Debug)]
 pub struct HeldSet {

@@ -1,6 +1,6 @@
 //! The engine itself: what it is made of, how it starts and stops.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,6 +22,7 @@ use crate::engine::error::EngineError;
 use crate::engine::fold::{FoldError, Folder, Wake};
 use crate::engine::imports::Progress;
 use crate::engine::jobs::Ran;
+use crate::engine::kept::{Keep, Kept};
 use crate::engine::pages::Pages;
 use crate::engine::snapshot::{MarketState, Snapshot, TimedView};
 use crate::engine::uses::Uses;
@@ -41,8 +42,8 @@ use crate::telemetry::metrics::Metrics;
 /// What the engine can be told.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How long a replaced snapshot answers the cursors that name it.
-    pub keep: Duration,
+    /// How long a replaced snapshot answers the cursors that name it, and how much of that there is.
+    pub keep: Keep,
     /// How long a caller waits for a revision to be published.
     pub wait_max: Duration,
     /// Most markets.
@@ -54,7 +55,10 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            keep: Duration::from_mins(10),
+            keep: Keep {
+                time: Duration::from_mins(10),
+                bytes: 1 << 30,
+            },
             wait_max: Duration::from_secs(2),
             markets_max: 200,
             first_key_file: None,
@@ -76,19 +80,13 @@ struct Inner {
     published: watch::Sender<u64>,
     wakes: Mutex<Option<Sender<Wake>>>,
     folder: Mutex<Option<std::thread::JoinHandle<()>>>,
-    replaced: Mutex<VecDeque<Replaced>>,
+    replaced: Mutex<Kept<Snapshot>>,
     prepared: Mutex<BTreeMap<MarketId, Prepared>>,
     in_progress: Mutex<BTreeSet<CommitId>>,
     importing: Mutex<BTreeMap<MarketId, Arc<Progress>>>,
     uses: Uses,
     ran: Mutex<Ran>,
     pages: Pages,
-}
-
-/// A snapshot that cursors may still name.
-struct Replaced {
-    snapshot: Arc<Snapshot>,
-    at: Instant,
 }
 
 /// Goods that an import built, waiting for their commit to come by.
@@ -309,18 +307,11 @@ impl Engine {
     /// Publishes a snapshot; the one before stays for its cursors.
     pub(in crate::engine) fn publish(&self, snapshot: Snapshot) {
         let revision = snapshot.revision.0;
-        let before = self.0.snapshot.swap(Some(Arc::new(snapshot)));
-        let now = Instant::now();
-        let mut replaced = lock(&self.0.replaced);
-        replaced.extend(before.map(|snapshot| Replaced { snapshot, at: now }));
-        let keep = self.0.settings.keep;
-        while replaced
-            .front()
-            .is_some_and(|oldest| keep < now.duration_since(oldest.at))
-        {
-            replaced.pop_front();
+        let snapshot = Arc::new(snapshot);
+        if let Some(before) = self.0.snapshot.swap(Some(Arc::clone(&snapshot))) {
+            let bytes = before.bytes_apart(&snapshot);
+            lock(&self.0.replaced).add(before, bytes, Instant::now(), self.0.settings.keep);
         }
-        drop(replaced);
         self.0.published.send_replace(revision);
     }
 
@@ -342,10 +333,7 @@ impl Engine {
         if let Some(found) = find(&self.snapshot()) {
             return Some(found);
         }
-        lock(&self.0.replaced)
-            .iter()
-            .rev()
-            .find_map(|replaced| find(&replaced.snapshot))
+        lock(&self.0.replaced).iter().find_map(find)
     }
 
     /// Waits until a revision is published, waking the folder.

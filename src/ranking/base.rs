@@ -113,6 +113,21 @@ impl RankBase {
         self.layout.bytes() + attributes.sum::<usize>()
     }
 
+    /// Bytes on the heap, those of whole parts that `other` shares and the catalogue's left out.
+    pub fn bytes_apart(&self, other: Option<&Self>) -> usize {
+        let layout = match other {
+            Some(other) if self.shares_layout(other) => 0,
+            _ => self.layout.bytes(),
+        };
+        let is_shared = |name: &str, own: &Arc<Postings>| {
+            let theirs = other.and_then(|other| other.attributes.get(name));
+            theirs.is_some_and(|theirs| Arc::ptr_eq(theirs, own))
+        };
+        let apart = self.attributes.iter();
+        let apart = apart.filter(|(name, own)| !is_shared(name, own));
+        layout + apart.map(|(_, own)| own.bytes()).sum::<usize>()
+    }
+
     pub(in crate::ranking) fn n(&self) -> usize {
         self.layout.n()
     }
