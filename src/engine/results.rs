@@ -8,6 +8,7 @@ use crate::catalogue::change::Counts;
 use crate::catalogue::warning::Warning;
 use crate::domain::id::{ImportId, MarketId};
 use crate::domain::time::{DAY_MS, Timestamp};
+use crate::engine::background;
 use crate::engine::commit::{About, Change, Intent, Missed, TRIES, Written, digest};
 use crate::engine::error::{EngineError, RowError};
 use crate::engine::goods;
@@ -350,6 +351,7 @@ impl Engine {
         let (next, goods, base) = tokio::task::spawn_blocking({
             let before = Arc::clone(&before);
             move || {
+                background::stand_back();
                 let next = Arc::new(imported.next);
                 let named = before.goods_to_build_on();
                 let goods = goods::next(&*chunks, &named, &next, &imported.changes)?;
@@ -422,6 +424,7 @@ impl Engine {
         let upload = kept.0.upload.clone();
         let standing = Arc::clone(&before);
         let next = tokio::task::spawn_blocking(move || {
+            background::stand_back();
             let changes = goods::load_held_back(&*chunks, &upload)?;
             let next: Catalogue = standing.catalogue.with(&changes);
             Ok::<_, goods::GoodsError>((next, changes))
