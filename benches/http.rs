@@ -1,8 +1,14 @@
 //! What the HTTP layer costs: CPU of a server process per request, a canned answer of the same size
 //! against ranked pages, over the real accept loop and shell.
 //!
-//! The server is this same program, started again as a child with a market of 100,000 variants
-//! (`ENDCAP_BENCH_VARIANTS`); its user and system time is read from `/proc` before and after each
+//! The server is this same program, started again as a child with one worker thread and a market of
+//! 100,000 variants (`ENDCAP_BENCH_VARIANTS`), 2,880 categories in four storeys, brands and colours
+//! of which few carry most, and a hundred promotions, half of them measured. Mixed requests: 10 % the
+//! whole market, the rest a category of any storey; half plain, a quarter with two colours, 15 % with
+//! three brands, 10 % with a price range and in stock; 24 products a page, a session each.
+//!
+//! One client thread keeps 32 connections busy and never sleeps, so the server neither sleeps between
+//! requests nor pays for waking somebody; its user and system time is read from `/proc` before and after each
 //! round, so the client's share does not count. Rounds alternate between the endpoints, and the
 //! median of the rounds is printed. A word behind `--` picks the endpoints whose names hold it.
 
@@ -11,7 +17,7 @@
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -41,7 +47,7 @@ use endcap::store::StoreId;
 use endcap::store::memory;
 
 const AS_SERVER: &str = "ENDCAP_BENCH_SERVER";
-const N_CONNECTIONS: usize = 4;
+const N_CONNECTIONS: usize = 32;
 const N_REQUESTS: usize = 20_000;
 const N_ROUNDS: usize = 5;
 
@@ -73,16 +79,60 @@ fn answered() -> StoredAnswer {
     }
 }
 
-/// Four variants a product, 200 brands, 24 colours, falling scores.
+/// Categories of each storey.
+const STOREYS: [usize; 4] = [12, 96, 576, 2_880];
+
+/// A seeded stream of numbers.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(0x1405_7b7e_f767_814f);
+        usize::try_from(self.0 >> 33).unwrap() % bound
+    }
+
+    /// Below `bound`, the smaller the likelier: the least of three draws.
+    fn skewed(&mut self, bound: usize) -> usize {
+        (0..3).map(|_| self.below(bound)).min().unwrap()
+    }
+}
+
+fn category(storey: usize, number: usize) -> String {
+    format!("c{storey}-{number}")
+}
+
+fn categories(feed: &mut String) {
+    for (storey, n) in STOREYS.into_iter().enumerate() {
+        for number in 0..n {
+            let parents = match storey.checked_sub(1) {
+                Some(above) => format!(r#"["{}"]"#, category(above, number * STOREYS[above] / n)),
+                None => "[]".to_owned(),
+            };
+            let _ = writeln!(
+                feed,
+                r#"{{"op":"replace","category":"{}","parents":{parents}}}"#,
+                category(storey, number)
+            );
+        }
+    }
+}
+
+/// Four variants a product, falling scores.
 fn feed(n_variants: u32) -> String {
     let mut feed = String::new();
+    categories(&mut feed);
+    let mut chance = Chance(3);
     for product in 0..n_variants / 4 {
-        let brand = product * 7_919 % 200;
+        let brand = chance.skewed(2_000);
+        let leaf = category(3, chance.skewed(STOREYS[3]) * 7 % STOREYS[3]);
         let mut variants = String::new();
         for place in 0..4 {
             let n = product * 4 + place;
             let score = (n_variants - n) * 10 + n * 31 % 7;
-            let colour = n * 104_729 % 24;
+            let colour = chance.skewed(24);
             let comma = if place == 0 { "" } else { "," };
             let _ = write!(
                 variants,
@@ -93,7 +143,7 @@ fn feed(n_variants: u32) -> String {
         }
         let _ = writeln!(
             feed,
-            r#"{{"op":"replace","product":"p{product}","attributes":{{"brand":"b{brand}","title":"Product {product}"}},"variants":{{{variants}}}}}"#
+            r#"{{"op":"replace","product":"p{product}","categories":["{leaf}"],"attributes":{{"brand":"b{brand}","title":"Product {product}"}},"variants":{{{variants}}}}}"#
         );
     }
     feed
@@ -238,40 +288,60 @@ fn cpu_ms(pid: u32) -> f64 {
     ticks * 10.0
 }
 
-/// Sends `n` requests over one connection, the next one after each answer.
-fn drive(address: &str, keys: &[String], n: usize, request: &Make) -> usize {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_nodelay(true).unwrap();
+/// Sends requests over connections in turn, on each the next one after the answer; mean bytes of a
+/// body.
+fn drive(address: &str, requests: &[String]) -> usize {
+    let connect = |_| {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        stream
+    };
+    let mut streams: Vec<TcpStream> = (0..N_CONNECTIONS).map(connect).collect();
     let mut buffer = vec![0; 64 << 10];
     let mut n_bytes = 0;
-    for place in 0..n {
-        let key = &keys[place % keys.len()];
-        let head = request(place).replace("KEY", key);
-        stream.write_all(head.as_bytes()).unwrap();
-        let mut have = 0;
-        loop {
-            let read = stream.read(&mut buffer[have..]).unwrap();
-            assert!(0 < read, "the server hung up");
-            have += read;
-            let Some(end) = buffer[..have]
-                .windows(4)
-                .position(|part| part == b"\r\n\r\n")
-            else {
-                continue;
-            };
-            let head = std::str::from_utf8(&buffer[..end]).unwrap();
-            assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-            let length = head
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length: "));
-            let length: usize = length.unwrap().parse().unwrap();
-            if end + 4 + length <= have {
-                n_bytes += length;
-                break;
+    for (place, request) in requests.iter().enumerate() {
+        let stream = &mut streams[place % N_CONNECTIONS];
+        if N_CONNECTIONS <= place {
+            n_bytes += answer(stream, &mut buffer);
+        }
+        stream.write_all(request.as_bytes()).unwrap();
+    }
+    for stream in &mut streams {
+        n_bytes += answer(stream, &mut buffer);
+    }
+    n_bytes / requests.len()
+}
+
+/// Reads one answer to its end; bytes of its body.
+fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> usize {
+    let mut have = 0;
+    loop {
+        match stream.read(&mut buffer[have..]) {
+            Ok(read) => {
+                assert!(0 < read, "the server hung up");
+                have += read;
             }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                std::hint::spin_loop();
+                continue;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        let mut parts = buffer[..have].windows(4);
+        let Some(end) = parts.position(|part| part == b"\r\n\r\n") else {
+            continue;
+        };
+        let head = std::str::from_utf8(&buffer[..end]).unwrap();
+        let text = String::from_utf8_lossy(&buffer[..have]);
+        assert!(head.starts_with("HTTP/1.1 200"), "{text}");
+        let mut lines = head.lines();
+        let length = lines.find_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = length.unwrap().parse().unwrap();
+        if end + 4 + length <= have {
+            return length;
         }
     }
-    n_bytes / n
 }
 
 fn get_of(path: &str) -> String {
@@ -289,41 +359,69 @@ fn post_of(body: &str) -> String {
 /// What is asked of the server, by the number of the request.
 type Make = Box<dyn Fn(usize) -> String + Sync>;
 
-fn endpoints() -> [(&'static str, Make); 4] {
-    let filtered = |n: usize| {
-        let (brand, colour) = (n * 31 % 200, n % 24);
-        let other = (colour + 7) % 24;
-        get_of(&format!(
-            "/v1/markets/se/rank?limit=24&session_key=s-{n}&f.brand=b{brand}&f.color=c{colour}&f.color=c{other}"
-        ))
+/// Where a page of mixed traffic is and what it asks for, in the spelling of a query.
+fn mixed(n: usize) -> String {
+    let mut chance = Chance(n as u64 * 977 + 5);
+    chance.below(2);
+    let mut query = String::new();
+    if chance.below(10) != 0 {
+        let storey = chance.below(4);
+        let leaf = chance.skewed(STOREYS[3]) * 7 % STOREYS[3];
+        let number = leaf * STOREYS[storey] / STOREYS[3];
+        let _ = write!(query, "&selected_category={}", category(storey, number));
+    }
+    let mut any = |name: &str, sign: &str, n: usize, bound: usize| {
+        for _ in 0..n {
+            let _ = write!(query, "&f.{name}={sign}{}", chance.skewed(bound));
+        }
     };
-    let root = |n| get_of(&format!("/v1/markets/se/rank?limit=24&session_key=s-{n}"));
-    let posted = |n| post_of(&format!(r#"{{"limit":24,"session_key":"s-{n}"}}"#));
+    match n % 20 {
+        0..10 => {}
+        10..15 => any("color", "c", 2, 24),
+        15..18 => any("brand", "b", 3, 2_000),
+        _ => {
+            let from = 10 + n % 300;
+            let _ = write!(
+                query,
+                "&f.price.min={from}&f.price.max={}&f.in_stock=true",
+                from + 60
+            );
+        }
+    }
+    query
+}
+
+fn endpoints() -> [(&'static str, Make); 4] {
+    let page = "/v1/markets/se/rank?limit=24&session_key=s-";
     [
         ("canned answer", Box::new(|_| get_of("/canned"))),
-        ("rank root, GET", Box::new(root)),
-        ("rank root, POST", Box::new(posted)),
-        ("rank filtered, GET", Box::new(filtered)),
+        (
+            "rank root, GET",
+            Box::new(move |n| get_of(&format!("{page}{n}"))),
+        ),
+        (
+            "rank root, POST",
+            Box::new(|n| post_of(&format!(r#"{{"limit":24,"session_key":"s-{n}"}}"#))),
+        ),
+        (
+            "rank mixed, GET",
+            Box::new(move |n| get_of(&format!("{page}{n}{}", mixed(n)))),
+        ),
     ]
 }
 
 /// CPU of the server a request in microseconds, requests a second, and bytes of a body.
 fn round(pid: u32, address: &str, keys: &[String], make: &Make) -> (f64, f64, usize) {
+    let requests: Vec<String> = (0..N_REQUESTS)
+        .map(|place| make(place).replace("KEY", &keys[place % keys.len()]))
+        .collect();
     let (before, began) = (cpu_ms(pid), Instant::now());
-    let each = N_REQUESTS / N_CONNECTIONS;
-    let n_bytes = std::thread::scope(|scope| {
-        let drive_one = || drive(address, keys, each, make);
-        let drivers: Vec<_> = (0..N_CONNECTIONS).map(|_| scope.spawn(drive_one)).collect();
-        drivers
-            .into_iter()
-            .map(|driver| driver.join().unwrap())
-            .max()
-    });
+    let n_bytes = drive(address, &requests);
     let cost_us = (cpu_ms(pid) - before) * 1_000.0 / N_REQUESTS as f64;
     (
         cost_us,
         N_REQUESTS as f64 / began.elapsed().as_secs_f64(),
-        n_bytes.unwrap(),
+        n_bytes,
     )
 }
 
