@@ -13,6 +13,7 @@ use crate::catalogue::column::Column;
 use crate::catalogue::column_build::RawCells;
 use crate::catalogue::infer::{self, Found};
 use crate::catalogue::key_index::KeyIndex;
+use crate::catalogue::labels::Labels;
 use crate::catalogue::market::Market;
 use crate::catalogue::product::{CategoryRecord, ProductRecord, VariantRecord};
 use crate::catalogue::row::{GroupNo, ProductNo, Row, RowSet};
@@ -113,6 +114,12 @@ pub(super) fn assemble(
             group_index.insert(name(group), group, name);
         }
     }
+    let keys = |row: Row| {
+        let slot = &rows[row.0 as usize];
+        let product = &slots[slot.product.0 as usize].record;
+        (product.key.as_str(), slot.key.as_str())
+    };
+    let labels = Labels::build(rows.len(), keys);
     let mut catalogue = Catalogue {
         market,
         schema: Arc::new(schema),
@@ -121,6 +128,7 @@ pub(super) fn assemble(
         product_index,
         rows: rows.into_iter().collect(),
         variant_index,
+        labels,
         groups: groups.into_iter().collect(),
         group_index,
         categories: Arc::new(categories),

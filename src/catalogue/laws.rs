@@ -257,6 +257,10 @@ fn is_a_linear_scan(catalogue: &Catalogue) -> Result<(), TestCaseError> {
             rows.insert(row);
             prop_assert_eq!(catalogue.variant_record(row), variant);
             prop_assert_eq!(catalogue.variant_key(row), &variant.key);
+            prop_assert_eq!(
+                catalogue.keys(row),
+                (record.key.as_str(), variant.key.as_str())
+            );
             prop_assert_eq!(catalogue.product_of(row), number);
             prop_assert_eq!(catalogue.score(row), variant.score.or(record.score));
             for (attr, _) in catalogue.schema().iter() {

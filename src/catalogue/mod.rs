@@ -36,6 +36,7 @@ pub mod full;
 pub mod guard;
 mod infer;
 mod key_index;
+mod labels;
 #[cfg(test)]
 mod laws;
 mod lists;
@@ -60,6 +61,7 @@ use crate::catalogue::chunked::Chunked;
 use crate::catalogue::column::Column;
 use crate::catalogue::facts::RowFacts;
 use crate::catalogue::key_index::KeyIndex;
+use crate::catalogue::labels::Labels;
 use crate::catalogue::market::Market;
 use crate::catalogue::product::{CategoryRecord, ProductRecord, VariantRecord};
 use crate::catalogue::row::{GroupNo, ProductNo, Row, RowSet};
@@ -84,6 +86,7 @@ pub struct Catalogue {
     product_index: KeyIndex,
     rows: Chunked<RowSlot>,
     variant_index: KeyIndex,
+    labels: Labels,
     live: Arc<RowSet>,
     groups: Chunked<GroupSlot>,
     group_index: KeyIndex,
@@ -160,6 +163,11 @@ impl Catalogue {
     /// Key of the product.
     pub fn product_key(&self, product: ProductNo) -> &ProductKey {
         &self.product(product).record.key
+    }
+
+    /// Keys of the product and of the variant that stand, or stood, at `row`; the cheap way to many.
+    pub fn keys(&self, row: Row) -> (&str, &str) {
+        self.labels.at(row)
     }
 
     /// The row of a variant.

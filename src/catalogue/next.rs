@@ -151,6 +151,7 @@ impl Catalogue {
             self.variant_index
                 .remove(old.variant_key(*row).as_str(), row.0);
         }
+        self.relabel(old, &now);
         let rows: BTreeSet<Row> = before.union(&now).copied().collect();
         for (group, fresh) in dirty {
             self.regroup(group, &rows, fresh);
@@ -158,6 +159,20 @@ impl Catalogue {
         Touched {
             rows: rows.into_iter().collect(),
             attrs,
+        }
+    }
+
+    /// Writes down the keys of rows that are new or went to another product.
+    fn relabel(&mut self, old: &Self, rows: &BTreeSet<Row>) {
+        let keys = |row: Row| {
+            let product = self.product_key(self.product_of(row));
+            (product.as_str(), self.variant_key(row).as_str())
+        };
+        let is_known = |row: Row| row.0 < old.n_rows() && old.keys(row) == keys(row);
+        let changed = rows.iter().filter(|row| !is_known(**row));
+        let changed: BTreeMap<Row, (&str, &str)> = changed.map(|row| (*row, keys(*row))).collect();
+        if !changed.is_empty() {
+            self.labels = old.labels.patched(self.rows.len(), &changed);
         }
     }
 

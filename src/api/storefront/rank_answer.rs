@@ -108,14 +108,13 @@ struct Keys<'a> {
     variant: Plain<'a>,
 }
 
-/// Looks all keys up before any is written: each lies behind a handful of pointers somewhere in the
-/// catalogue, and one after the other they would be waited for one by one.
+/// Looks all keys up before any is written, so that one is not waited for after the other.
 fn keys_of<'a>(answer: &RankAnswer, catalogue: &'a Catalogue) -> Vec<Keys<'a>> {
     let keys = answer.page.items.iter().map(|item| {
-        let product = catalogue.product_key(catalogue.product_of(item.row));
+        let (product, variant) = catalogue.keys(item.row);
         Keys {
-            product: Plain::new(product.as_str()),
-            variant: Plain::new(catalogue.variant_key(item.row).as_str()),
+            product: Plain::new(product),
+            variant: Plain::new(variant),
         }
     });
     keys.collect()
