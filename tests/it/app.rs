@@ -34,7 +34,7 @@ pub(crate) static DOCUMENT: LazyLock<Value> =
 pub(crate) struct App {
     pub(crate) stop: Stop,
     pub(crate) engine: Engine,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     operator: String,
 }
 

@@ -7,6 +7,8 @@ use endcap::feed::export::{Export, Written};
 use endcap::feed::write::write;
 use endcap::generator::shop::{Shop, shop};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::app::{Answer, App};
 
@@ -361,4 +363,65 @@ async fn one_feed_serves_several_markets() {
         price("no", "V").await,
         (200, json!("12.00"), json!("10.00"))
     );
+}
+
+/// The head and the first half of a feed, on a connection that stays open.
+async fn half_sent(app: &App, feed: &str) -> (TcpStream, String) {
+    let head = format!(
+        "POST /v1/markets/se/imports?kind=catalogue&mode=delta HTTP/1.1\r\nhost: endcap.test\r\n\
+         authorization: Bearer {}\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n",
+        app.operator(),
+        feed.len()
+    );
+    let (first, rest) = feed.split_at(feed.len() / 2);
+    let mut socket = TcpStream::connect(app.address).await.unwrap();
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(first.as_bytes()).await.unwrap();
+    (socket, rest.to_owned())
+}
+
+#[tokio::test]
+async fn a_market_takes_one_import_at_a_time() {
+    let app = App::shop(20).await;
+    let dearer = r#"{"op":"edit","variant":"u000","list_price":"77.00"}"#;
+    let (mut socket, rest) = half_sent(&app, &format!("{dearer}\n")).await;
+    // Whoever comes before the server has read the head is first; that changes nothing.
+    let same = r#"{"op":"edit","variant":"u001","score":"19"}"#;
+    let mut refused = app.feed(same, "delta").await;
+    while refused.status == 200 {
+        refused = app.feed(same, "delta").await;
+    }
+    refused.refuses(409, "import-running");
+    let first = format!("/v1/imports/{}", refused.json["import"].as_str().unwrap());
+    let running = app.get(&first).await;
+    running.is(200);
+    assert_eq!(running.json["state"], "receiving");
+    let price = json!({ "limit": 1, "group_by": "variant", "fields": ["price"] });
+    let page = app.post("/v1/markets/se/rank", &price).await;
+    assert_eq!(page.json["items"][0]["variant"], "u000");
+    assert_ne!(page.json["items"][0]["fields"]["price"], "77.00");
+
+    socket.write_all(rest.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(app.get(&first).await.json["state"], "applied");
+    let page = app.post("/v1/markets/se/rank", &price).await;
+    assert_eq!(page.json["items"][0]["fields"]["price"], "77.00");
+    app.feed(same, "delta").await.is(200);
+}
+
+#[tokio::test]
+async fn a_feed_that_breaks_off_changes_nothing() {
+    let app = App::shop(20).await;
+    let lines = "{\"op\":\"edit\",\"variant\":\"u000\",\"list_price\":\"77.00\"}\n".repeat(2);
+    let (socket, _) = half_sent(&app, &lines).await;
+    drop(socket);
+    // The market is free again as soon as the server has noticed.
+    let same = r#"{"op":"edit","variant":"u001","score":"19"}"#;
+    while app.feed(same, "delta").await.status == 409 {}
+    let price = json!({ "limit": 1, "group_by": "variant", "fields": ["price"] });
+    let page = app.post("/v1/markets/se/rank", &price).await;
+    assert_ne!(page.json["items"][0]["fields"]["price"], "77.00");
 }
