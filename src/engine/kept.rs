@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     const KEEP: Keep = Keep {
-        time: Duration::from_secs(600),
+        time: Duration::from_mins(10),
         bytes: 100,
     };
 

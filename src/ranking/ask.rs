@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::catalogue::column::ValueId;
+use crate::catalogue::row::RowSet;
 use crate::promotion::slot::SlotMask;
 use crate::ranking::build::MarketView;
 use crate::ranking::clause::Clause;
@@ -52,19 +53,29 @@ impl<'a> Ask<'a> {
         if let Some(Some(node)) = query.category {
             filter.restrict(Clause::of_category(base, node));
         }
-        let classes = query.classes.as_ref().map(|classes| {
-            let mut units: Vec<(u32, u32)> = Vec::new();
-            for (class, rows) in (0..).zip(classes) {
-                let own = rows.iter().filter_map(|row| base.layout.unit_of_row(row));
-                units.extend(own.map(|unit| (unit, class)));
+        let units_of = |rows: &RowSet| -> Vec<u32> {
+            let units = rows.iter().filter_map(|row| base.layout.unit_of_row(row));
+            units.collect()
+        };
+        let mut classes = None;
+        match query.classes.as_deref() {
+            None => {}
+            Some([rows]) => {
+                let mut units = units_of(rows);
+                units.sort_unstable();
+                filter.restrict(Clause::units(units));
             }
-            units.sort_unstable();
-            units.dedup_by_key(|(unit, _)| *unit);
-            units
-        });
-        if let Some(units) = &classes {
-            let units = units.iter().map(|(unit, _)| *unit);
-            filter.restrict(Clause::units(units.collect()));
+            Some(all) => {
+                let of_class = |(class, rows)| {
+                    let units = units_of(rows).into_iter();
+                    units.map(move |unit| (unit, class))
+                };
+                let mut units: Vec<(u32, u32)> = (0..).zip(all).flat_map(of_class).collect();
+                units.sort_unstable();
+                units.dedup_by_key(|(unit, _)| *unit);
+                filter.restrict(Clause::units(units.iter().map(|(unit, _)| *unit).collect()));
+                classes = Some(units);
+            }
         }
         let (keys, relevance) = query.attribute_keys();
         let sort = keys.iter().take(SORT_KEYS_MAX).filter_map(|key| match key {
@@ -86,7 +97,7 @@ impl<'a> Ask<'a> {
             mask: if relevance { mask } else { SlotMask::EMPTY },
             stretches,
             sort: sort.collect(),
-            classes: classes.filter(|_| query.classes.as_ref().is_some_and(|all| 1 < all.len())),
+            classes,
             taken: Vec::new(),
         }
     }

@@ -7,6 +7,7 @@
 //!
 //! - [`order`]: ranks, landing places, the key that every path agrees with
 //! - [`base`]: what follows from the goods alone: ranks, siblings, [`posting`]s in rank order
+//!   after a change of goods, [`posting_patch`] touches what moved
 //! - [`build`]: one market's [`MarketView`](build::MarketView): the active promotions as a mask
 //!   per variant; [`edit`]: the view after some of them changed
 //! - [`query`]: what is asked; [`filter`]: its clauses over postings; [`matching`], [`facet`]: counts
@@ -45,6 +46,7 @@ mod posting_patch;
 #[cfg(test)]
 mod promises;
 pub mod query;
+mod renaming;
 mod seen;
 mod serve;
 mod sort;

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use crate::catalogue::column::{Column, ValueId};
 use crate::catalogue::row::Row;
-use crate::domain::value::Value;
 use crate::ranking::layout::{Layout, Stretches};
 use crate::ranking::posting::{
-    Codes, Dense, Holders, Lists, MISSING, Page, Postings, Values, is_dense, is_thin, is_wide,
+    Codes, Dense, Holders, List, Lists, MISSING, Page, Postings, Values, is_dense, is_thin, is_wide,
 };
+use crate::ranking::renaming::{Renaming, stepped};
 use crate::ranking::words::BLOCK_BITS;
 
 /// Values that come or go before renaming takes a table.
@@ -28,16 +28,6 @@ pub(super) struct Edit<'a> {
     pub(super) rows: &'a [Row],
     /// Of both.
     pub(super) layout: &'a Layout,
-}
-
-/// Which number each value has from now on.
-struct Renaming {
-    /// By former number, [`MISSING`] for a value that is gone; `None` if all keep theirs.
-    new_of: Option<Vec<u32>>,
-    /// Values that are new: the former number they come before, and their own.
-    came: Vec<(u32, u32)>,
-    /// Former numbers of values that are gone.
-    gone: Vec<u32>,
 }
 
 /// Units that a value loses and gains.
@@ -115,6 +105,19 @@ impl Postings {
     }
 }
 
+impl Change {
+    /// Stretches around the changed units, each once.
+    fn around(&self, stretches: &Stretches) -> Vec<Range<u32>> {
+        let mut all: Vec<Range<u32>> = Vec::new();
+        for unit in self.units.keys() {
+            if all.last().is_none_or(|last| last.end <= *unit) {
+                all.push(stretches.around(*unit));
+            }
+        }
+        all
+    }
+}
+
 impl Edit<'_> {
     fn change(&self) -> Change {
         let renaming = Renaming::new(self.former, self.column);
@@ -146,17 +149,6 @@ impl Edit<'_> {
         }
     }
 
-    /// Stretches around the changed units, each once.
-    fn around(&self, stretches: &Stretches, change: &Change) -> Vec<Range<u32>> {
-        let mut all: Vec<Range<u32>> = Vec::new();
-        for unit in change.units.keys() {
-            if all.last().is_none_or(|last| last.end <= *unit) {
-                all.push(stretches.around(*unit));
-            }
-        }
-        all
-    }
-
     /// How many products have variants that differ in the attribute.
     fn n_varying(&self, before: u32, change: &Change) -> u32 {
         let varies = |column: &Column, units: &Range<u32>| {
@@ -167,7 +159,7 @@ impl Edit<'_> {
             held.any(|ids| Some(ids) != first)
         };
         let mut n = before;
-        for units in self.around(&self.layout.products, change) {
+        for units in change.around(&self.layout.products) {
             n -= u32::from(varies(self.former, &units));
             n += u32::from(varies(self.column, &units));
         }
@@ -183,59 +175,6 @@ impl Edit<'_> {
             .map(|id| id.0);
         let before = rows.flat_map(|row| renaming.all(self.former.of(row)));
         (now.collect(), before.filter(|id| *id != MISSING).collect())
-    }
-}
-
-impl Renaming {
-    fn new(former: &Column, column: &Column) -> Self {
-        if column.shares_values(former) {
-            return Self {
-                new_of: None,
-                came: Vec::new(),
-                gone: Vec::new(),
-            };
-        }
-        Self::between(former.values(), column.values())
-    }
-
-    /// One walk over both dictionaries.
-    fn between(former: &[Value], values: &[Value]) -> Self {
-        let (mut came, mut gone) = (Vec::new(), Vec::new());
-        let mut new_of = Vec::with_capacity(former.len());
-        let mut news = (0..).zip(values).peekable();
-        for (old, value) in (0..).zip(former) {
-            while let Some((new, _)) = news.next_if(|(_, other)| *other < value) {
-                came.push((old, new));
-            }
-            let same = |(_, other): &(u32, &Value)| *other == value;
-            if let Some((new, _)) = news.next_if(same) {
-                new_of.push(new);
-            } else {
-                gone.push(old);
-                new_of.push(MISSING);
-            }
-        }
-        let end = u32::try_from(new_of.len()).expect("fewer values than memberships");
-        came.extend(news.map(|(new, _)| (end, new)));
-        Self {
-            new_of: Some(new_of),
-            came,
-            gone,
-        }
-    }
-
-    /// From which former number on numbers move by one, and whether they move up.
-    fn steps(&self) -> impl Iterator<Item = (u32, bool)> + '_ {
-        let came = self.came.iter().map(|(before, _)| (*before, true));
-        came.chain(self.gone.iter().map(|gone| (gone + 1, false)))
-    }
-
-    fn new_id(&self, old: u32) -> u32 {
-        self.new_of.as_ref().map_or(old, |all| all[old as usize])
-    }
-
-    fn all(&self, ids: &[ValueId]) -> Vec<u32> {
-        ids.iter().map(|id| self.new_id(id.0)).collect()
     }
 }
 
@@ -255,7 +194,7 @@ impl Values {
         for (value, moved) in &change.moved {
             let old = edit.former.find(edit.column.value(ValueId(*value)));
             let old = old.map(|id| id.0);
-            let held = old.map_or(Holders::List(Default::default()), |old| self.holders(old));
+            let held = old.map_or(Holders::List(List::default()), |old| self.holders(old));
             let n_held = held.len() + moved.gained.len() - moved.lost.len();
             let was_dense = dense.remove(value);
             let units = if is_dense(n_held, n) {
@@ -268,12 +207,10 @@ impl Values {
             } else {
                 moved.list(held)
             };
-            match old {
-                Some(old) => drop(lists.put.insert(old, units)),
-                None => {
-                    let place = renaming.came.partition_point(|(_, new)| new < value);
-                    lists.came.push((renaming.came[place].0, units));
-                }
+            if let Some(old) = old {
+                lists.put.insert(old, units);
+            } else {
+                lists.came.push((renaming.place_of_new(*value), units));
             }
         }
         Self {
@@ -297,7 +234,7 @@ impl Values {
                 owners
             }
         };
-        for units in edit.around(&edit.layout.products, change) {
+        for units in change.around(&edit.layout.products) {
             let (now, before) = edit.held(units, renaming);
             before
                 .difference(&now)
@@ -305,7 +242,7 @@ impl Values {
             now.difference(&before)
                 .for_each(|value| owners[*value as usize].0 += 1);
         }
-        for units in edit.around(&edit.layout.groups, change) {
+        for units in change.around(&edit.layout.groups) {
             let (now, before) = edit.held(units, renaming);
             before
                 .difference(&now)
@@ -398,12 +335,11 @@ impl Page {
             if new.gone.binary_search(&old).is_ok() {
                 continue;
             }
-            match new.put.get(&old) {
-                Some(units) => next.push(layout, units),
-                None => {
-                    let own = self.at(old - first);
-                    next.push_sorted(own.ranks, own.units);
-                }
+            if let Some(units) = new.put.get(&old) {
+                next.push(layout, units);
+            } else {
+                let own = self.at(old - first);
+                next.push_sorted(own.ranks, own.units);
             }
         }
         came.for_each(|(_, units)| next.push(layout, units));
@@ -421,55 +357,6 @@ impl Page {
         self.units.extend_from_slice(units);
         self.starts.push(count(self.units.len()));
     }
-}
-
-/// A number that [`stepped`] moves.
-trait Code: Copy + PartialOrd {
-    const NONE: Self;
-    fn up(self, by: bool) -> Self;
-    fn down(self, by: bool) -> Self;
-}
-
-impl Code for u16 {
-    const NONE: Self = Self::MAX;
-
-    fn up(self, by: bool) -> Self {
-        self.wrapping_add(Self::from(by))
-    }
-
-    fn down(self, by: bool) -> Self {
-        self.wrapping_sub(Self::from(by))
-    }
-}
-
-impl Code for u32 {
-    const NONE: Self = MISSING;
-
-    fn up(self, by: bool) -> Self {
-        self.wrapping_add(Self::from(by))
-    }
-
-    fn down(self, by: bool) -> Self {
-        self.wrapping_sub(Self::from(by))
-    }
-}
-
-/// Codes moved by one, up or down, once for each step that begins at or below them; loops that
-/// compile to vector comparisons.
-fn stepped<T: Code>(codes: &[T], steps: &[(T, bool)]) -> Arc<[T]> {
-    let mut moved = codes.to_vec();
-    for (from, up) in steps {
-        let pairs = moved.iter_mut().zip(codes);
-        if *up {
-            pairs.for_each(|(new, code)| *new = new.up(*from <= *code));
-        } else {
-            pairs.for_each(|(new, code)| *new = new.down(*from <= *code));
-        }
-    }
-    for (new, code) in moved.iter_mut().zip(codes) {
-        *new = if *code == T::NONE { T::NONE } else { *new };
-    }
-    moved.into()
 }
 
 impl Codes {
@@ -544,42 +431,4 @@ impl Codes {
 
 fn count(n: usize) -> u32 {
     u32::try_from(n).expect("fewer values than memberships, which are counted in 32 bits")
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::domain::number::Number;
-
-    proptest! {
-        #[test]
-        fn steps_and_table_rename_alike(
-            before in prop::collection::btree_set(0_i64..90, 1..60),
-            after in prop::collection::btree_set(0_i64..90, 1..60),
-        ) {
-            let [former, values] = [&before, &after].map(|all| -> Vec<Value> {
-                let numbers = all.iter().map(|number| Number::from_integer(*number));
-                numbers.map(Value::Number).collect()
-            });
-            let renaming = Renaming::between(&former, &values);
-            let new_of = renaming.new_of.clone().unwrap();
-            let place = |number: &i64| after.iter().position(|own| own == number);
-            let expected = before.iter().map(|number| place(number).map_or(MISSING, count));
-            prop_assert_eq!(&new_of, &expected.collect::<Vec<_>>());
-            // Whoever held a value that is gone gets another one afterwards.
-            let kept = (0..).zip(&new_of).filter(|(_, new)| **new != MISSING);
-            let (mut codes, mut renamed): (Vec<u32>, Vec<u32>) = kept.unzip();
-            codes.push(MISSING);
-            renamed.push(MISSING);
-            let steps: Vec<(u32, bool)> = renaming.steps().collect();
-            prop_assert_eq!(&stepped(&codes, &steps)[..], &renamed[..]);
-            let narrow = |wide: &u32| u16::try_from(*wide).unwrap_or(u16::MAX);
-            let steps: Vec<(u16, bool)> = steps.iter().map(|(from, up)| (narrow(from), *up)).collect();
-            let codes: Vec<u16> = codes.iter().map(narrow).collect();
-            let renamed: Vec<u16> = renamed.iter().map(narrow).collect();
-            prop_assert_eq!(&stepped(&codes, &steps)[..], &renamed[..]);
-        }
-    }
 }

@@ -100,6 +100,9 @@ pub(super) fn words_worth(ask: &Ask<'_>, matching: &Matching) -> u64 {
     }
 }
 
+/// Units that are looked up together.
+const AT_ONCE: usize = 64;
+
 /// Fills the page behind the panel's own hits; how many variants were looked at one by one.
 ///
 /// Where the lazy plan finds out that it touches more than `words_max`, because hardly anything
@@ -137,7 +140,8 @@ fn serve_eagerly(ask: &Ask<'_>, units: &[u32], pile: &mut Pile, from: Option<Pla
 
 /// The same where promotions and scores alone decide.
 ///
-/// Most units are turned away by their rank: as soon as enough groups are gathered, the worst of
+/// Ranks and levels of some units are looked up before any is compared, so that the memory they lie
+/// in is waited for together. Most are turned away by their rank: as soon as enough groups are gathered, the worst of
 /// them says for each level below which rank a unit must be.
 fn serve_keys(ask: &Ask<'_>, units: &[u32], pile: &mut Pile, from: Option<Key>) {
     let layout = &ask.view.base.layout;
@@ -146,20 +150,28 @@ fn serve_keys(ask: &Ask<'_>, units: &[u32], pile: &mut Pile, from: Option<Key>) 
     let mut limits = [u32::MAX; 5];
     let mut least = Least::new(pile.n_missing());
     let mut groups = Groups::new(ask.stretches);
-    for unit in units {
-        let effect = ask.view.effect_of_unit(*unit, ask.mask);
-        let (rank, level) = (layout.rank_at(*unit), usize::from(effect.0));
-        if limits[level] <= rank {
-            continue;
+    for units in units.chunks(AT_ONCE) {
+        let mut looked_up = [(0, Effect::NONE); AT_ONCE];
+        for (own, unit) in looked_up.iter_mut().zip(units) {
+            *own = (
+                layout.rank_at(*unit),
+                ask.view.effect_of_unit(*unit, ask.mask),
+            );
         }
-        let key = Key::of(rank, effect, &layout.block_start);
-        let place = (served[level] <= rank).then_some((key, *unit));
-        if let Some((owner, Some(best))) = groups.add(*unit, place)
-            && !ask.is_taken(owner)
-            && least.push(best)
-            && let Some((bound, _)) = least.bound()
-        {
-            limits = first_ranks(bound);
+        for (unit, (rank, effect)) in units.iter().zip(looked_up) {
+            let level = usize::from(effect.0);
+            if limits[level] <= rank {
+                continue;
+            }
+            let key = Key::of(rank, effect, &layout.block_start);
+            let place = (served[level] <= rank).then_some((key, *unit));
+            if let Some((owner, Some(best))) = groups.add(*unit, place)
+                && !ask.is_taken(owner)
+                && least.push(best)
+                && let Some((bound, _)) = least.bound()
+            {
+                limits = first_ranks(bound);
+            }
         }
     }
     if let Some((owner, Some(best))) = groups.last()
