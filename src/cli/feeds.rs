@@ -85,12 +85,12 @@ fn send(
     let market = encode(&feed.market);
     let is_mapped = feed.mapping.is_some();
     let guessed = || {
-        let by_name = format_of(&feed.file)?;
-        Some(if is_mapped {
+        let by_name = format_of(&feed.file);
+        if is_mapped {
             by_name
         } else {
             told_apart(by_name, &head(&feed.file))
-        })
+        }
     };
     let guessed = || guessed().map(str::to_owned);
     let written_as = feed.feed_format.clone().or_else(guessed);
@@ -306,16 +306,25 @@ fn head(file: &Path) -> String {
     String::from_utf8_lossy(&head).into_owned()
 }
 
-/// The format, where files of two formats end alike: exports of Shopify begin with a handle, and
-/// Elevate's lines hold product groups.
-fn told_apart(by_name: &'static str, head: &str) -> &'static str {
+/// The format, where the name says nothing or two formats end alike: a document, or a header with
+/// tabs, is Google's, exports of Shopify begin with a handle, and Elevate's lines hold product groups.
+fn told_apart(by_name: Option<&'static str>, head: &str) -> Option<&'static str> {
+    let head = head.trim_start_matches(['\u{feff}', ' ', '\r', '\n']);
     let first = head.lines().next().unwrap_or_default().to_lowercase();
-    let mut columns = first
-        .split(',')
-        .map(|name| name.trim_matches(['"', ' ', '\u{feff}']));
+    let has = |sign: char, wanted: &[&str]| {
+        let names = first.split(sign).map(|name| name.trim_matches(['"', ' ']));
+        names.into_iter().any(|name| wanted.contains(&name))
+    };
+    let by_name = by_name.or(match head.bytes().next() {
+        Some(b'<') => Some("google-xml"),
+        Some(b'{') => Some("ndjson"),
+        _ if has('\t', &["id"]) => Some("google-tsv"),
+        _ if first.contains(',') => Some("csv"),
+        _ => None,
+    });
     match by_name {
-        "csv" if columns.any(|name| ["handle", "url handle"].contains(&name)) => "shopify-csv",
-        "ndjson" if head.contains("\"productGroup\"") => "elevate",
+        Some("csv") if has(',', &["handle", "url handle"]) => Some("shopify-csv"),
+        Some("ndjson") if head.contains("\"productGroup\"") => Some("elevate"),
         _ => by_name,
     }
 }
@@ -387,6 +396,29 @@ mod tests {
         check("feed.tsv", Some("google-tsv"));
         check("shop.gz", None);
         check("-", None);
+    }
+
+    #[test]
+    fn the_first_line_tells_what_the_name_does_not() {
+        let check = |name: &str, head: &str, expected: Option<&str>| {
+            assert_eq!(
+                told_apart(format_of(Path::new(name)), head),
+                expected,
+                "{head}"
+            );
+        };
+        check("export", "id\titem_group_id\tprice\n", Some("google-tsv"));
+        check(
+            "export",
+            "\u{feff}\n<rss version=\"2.0\">",
+            Some("google-xml"),
+        );
+        check("export", "Handle,Title\n", Some("shopify-csv"));
+        check("export", "sku,price\n", Some("csv"));
+        check("export", "{\"op\":\"replace\"}\n", Some("ndjson"));
+        check("a.csv", "\"URL handle\",Title\n", Some("shopify-csv"));
+        check("a.ndjson", "{\"productGroup\":\"g\"}\n", Some("elevate"));
+        check("-", "", None);
     }
 
     #[test]

@@ -20,7 +20,7 @@
 //!   merchandisers decide, what it was and what it holds; [`calendar`]: how full
 //!   a market is; [`preview`]: what a page would look like after changes; [`check`]: what publishing a draft would run into, [`why`] what
 //!   its selection says about one variant
-//! - [`markets`], [`mappings`], [`imports`] and their [`results`], [`browse`]: shop fronts, feeds, looking around in the goods
+//! - [`markets`], [`mappings`], [`imports`] and their [`results`] ([`kept_imports`]), [`browse`]: shop fronts, feeds, looking around in the goods
 //! - [`keys`]: who may come in, [`uses`] when they last did; [`health`], [`jobs`], [`backups`], [`upkeep`]: keeping it running
 //! - [`error`]: what is refused, [`refusals`] what remembers it, [`audit`] who reads all of it
 //!
@@ -56,6 +56,7 @@ pub mod idle;
 pub mod imports;
 pub mod jobs;
 pub mod kept;
+mod kept_imports;
 pub mod keys;
 #[cfg(test)]
 mod laws;

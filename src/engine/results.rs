@@ -7,23 +7,21 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::change::Counts;
 use crate::catalogue::warning::Warning;
 use crate::domain::id::{ImportId, MarketId};
-use crate::domain::time::{DAY_MS, Timestamp};
+use crate::domain::time::Timestamp;
 use crate::engine::background;
 use crate::engine::commit::{About, Change, Intent, Missed, TRIES, Written, digest};
 use crate::engine::error::{EngineError, RowError};
 use crate::engine::goods;
 use crate::engine::imports::{Checked, ImportOrder, Mode, Progress, RenderImport};
+use crate::engine::kept_imports::{Kept, base_of};
 use crate::engine::markets::market_state;
-use crate::engine::snapshot::MarketState;
-use crate::engine::standing::Standing;
 use crate::engine::start::Engine;
 use crate::feed::{Format, Kind};
 use crate::ranking::base::RankBase;
 use crate::record::Stored;
-use crate::record::import::{ImportV1, RowErrorV1};
+use crate::record::import::ImportV1;
 use crate::record::key;
 use crate::record::market::MarketV1;
-use crate::store::chunk::ChunkHash;
 use crate::store::codec;
 use crate::store::commit::{Commit, Expected, Write};
 use crate::store::fault::fault;
@@ -61,7 +59,7 @@ impl ImportState {
         Self::ALL[self as usize].1
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(in crate::engine) fn parse(text: &str) -> Option<Self> {
         Self::ALL
             .iter()
             .find(|(_, name)| *name == text)
@@ -197,117 +195,7 @@ pub(in crate::engine) fn warnings_of(warnings: &[Warning]) -> Vec<ImportWarning>
     warnings.iter().map(word).collect()
 }
 
-/// An import as kept.
-pub(in crate::engine) struct Kept(pub(in crate::engine) ImportV1);
-
-impl Kept {
-    pub(in crate::engine) fn result(&self) -> Result<ImportResult, EngineError> {
-        let stored = &self.0;
-        let damaged = |what: &str| EngineError::internal(format!("import record: {what}"));
-        Ok(ImportResult {
-            id: ImportId(stored.id),
-            market: MarketId::parse(&stored.market).map_err(|_| damaged("market"))?,
-            kind: Kind::parse(&stored.kind).map_err(|_| damaged("kind"))?,
-            mode: Mode::parse(&stored.mode).map_err(|_| damaged("mode"))?,
-            state: ImportState::parse(&stored.state).ok_or_else(|| damaged("state"))?,
-            rows: stored.rows,
-            added: stored.added,
-            changed: stored.changed,
-            removed: stored.removed,
-            unchanged: stored.unchanged,
-            rejected: stored.rejected,
-            errors: stored.errors.iter().cloned().map(Into::into).collect(),
-            n_errors: stored.n_errors,
-            warnings: stored
-                .warnings
-                .iter()
-                .map(|(code, text, count)| ImportWarning {
-                    code: code.clone(),
-                    text: text.clone(),
-                    count: *count,
-                })
-                .collect(),
-            harms: stored.harms.clone(),
-            revision: stored.revision,
-            took_ms: stored.took_ms,
-        })
-    }
-}
-
-impl From<RowErrorV1> for RowError {
-    fn from(stored: RowErrorV1) -> Self {
-        let RowErrorV1 {
-            row,
-            column,
-            value,
-            code,
-            message,
-        } = stored;
-        Self {
-            row,
-            column,
-            value,
-            code,
-            message,
-        }
-    }
-}
-
-impl From<&RowError> for RowErrorV1 {
-    fn from(error: &RowError) -> Self {
-        Self {
-            row: error.row,
-            column: error.column.clone(),
-            value: error.value.clone(),
-            code: error.code.clone(),
-            message: error.message.clone(),
-        }
-    }
-}
-
 impl Engine {
-    pub(in crate::engine) async fn kept_import(
-        &self,
-        id: ImportId,
-    ) -> Result<Option<Kept>, EngineError> {
-        let value = self.trade().get(&key::import(id)).await?;
-        Ok(value
-            .map(|value| ImportV1::open(&value))
-            .transpose()?
-            .map(Kept))
-    }
-
-    /// Every fault of an import, by row.
-    ///
-    /// # Errors
-    /// As [`Engine::import_result`].
-    pub async fn import_errors(
-        &self,
-        principal: &crate::access::principal::Principal,
-        id: ImportId,
-    ) -> Result<Vec<RowError>, EngineError> {
-        let result = self.import_result(principal, id).await?;
-        let all = self
-            .kept_import(id)
-            .await?
-            .and_then(|kept| kept.0.all_errors);
-        let Some(hash) = all else {
-            return Ok(result.errors);
-        };
-        let chunks = self.chunk_store();
-        let read = move || -> Result<Vec<RowError>, EngineError> {
-            let bytes = chunks
-                .get(&ChunkHash(hash))
-                .map_err(EngineError::internal)?;
-            let stored: Vec<RowErrorV1> =
-                codec::decode_chunk(&bytes).map_err(EngineError::internal)?;
-            Ok(stored.into_iter().map(Into::into).collect())
-        };
-        tokio::task::spawn_blocking(read)
-            .await
-            .map_err(EngineError::internal)?
-    }
-
     /// Makes checked goods visible, or says why not; keeps the result.
     pub(in crate::engine) async fn finish_import(
         &self,
@@ -499,90 +387,9 @@ impl Engine {
         }
     }
 
-    /// Keeps a result, all faults and, for one that is held back, its goods.
-    pub(in crate::engine) async fn keep_import(
-        &self,
-        result: &ImportResult,
-        all_errors: &[RowError],
-        upload: Vec<[u8; 32]>,
-    ) -> Result<(), EngineError> {
-        let mut form = form_of(result, self.now(), upload);
-        if let Some(state) = self.snapshot().markets.get(&result.market) {
-            form.base = base_of(state);
-        }
-        if ImportResult::ERRORS_MAX < all_errors.len() {
-            let stored: Vec<RowErrorV1> = all_errors.iter().map(Into::into).collect();
-            let chunks = self.chunk_store();
-            let put = move || {
-                let bytes = codec::encode_chunk(&stored).map_err(EngineError::internal)?;
-                Ok::<_, EngineError>(chunks.put(&bytes)?)
-            };
-            let hash = tokio::task::spawn_blocking(put)
-                .await
-                .map_err(EngineError::internal)??;
-            form.all_errors = Some(hash.0);
-        }
-        let payload = codec::encode(&form).map_err(EngineError::internal)?;
-        let write = Write::put(
-            key::import(result.id),
-            ImportV1::KIND,
-            ImportV1::SCHEMA,
-            &payload,
-        );
-        let write = write.map_err(EngineError::internal)?;
-        let commit = Commit::new(self.entropy().commit_id(), self.now(), vec![write]);
-        self.trade().commit(commit).await?;
-        Ok(())
-    }
-
     pub(in crate::engine) fn count_rows(&self, result: &ImportResult) {
         self.metrics().import_rows.inc_by(result.rows);
     }
-}
-
-fn form_of(result: &ImportResult, now: Timestamp, upload: Vec<[u8; 32]>) -> ImportV1 {
-    ImportV1 {
-        id: result.id.0,
-        market: result.market.to_string(),
-        kind: result.kind.as_str().to_owned(),
-        mode: result.mode.as_str().to_owned(),
-        state: result.state.as_str().to_owned(),
-        started: now.0,
-        took_ms: result.took_ms,
-        rows: result.rows,
-        added: result.added,
-        changed: result.changed,
-        removed: result.removed,
-        unchanged: result.unchanged,
-        rejected: result.rejected,
-        errors: result.errors.iter().map(Into::into).collect(),
-        n_errors: result.n_errors,
-        all_errors: None,
-        warnings: result
-            .warnings
-            .iter()
-            .map(|warning| (warning.code.clone(), warning.text.clone(), warning.count))
-            .collect(),
-        harms: result.harms.clone(),
-        revision: result.revision,
-        kept_until: if upload.is_empty() {
-            0
-        } else {
-            now.plus_ms(DAY_MS).0
-        },
-        upload,
-        base: (0, 0),
-    }
-}
-
-/// Which goods these are: they change with every import that changes something. Goods that stand
-/// in for lost ones are not those that their record names.
-fn base_of(state: &MarketState) -> (u64, u32) {
-    let n_deltas = match state.standing {
-        Standing::Whole => u32::try_from(state.goods.deltas.len()).unwrap_or(u32::MAX),
-        Standing::Older | Standing::Lost => u32::MAX,
-    };
-    (state.goods.generation, n_deltas)
 }
 
 fn order_of(result: &ImportResult) -> ImportOrder {

@@ -41,10 +41,18 @@ enum Meaning {
     Attribute(Attr),
 }
 
-/// What a name means; names are told apart neither by case nor by spaces or underscores.
+/// A field of an item.
+struct Field<'f> {
+    name: &'f str,
+    /// The name as [`spelled`].
+    key: &'f str,
+    meaning: &'f Meaning,
+    text: &'f str,
+}
+
+/// What a name means, as it is [`spelled`].
 fn meaning(name: &str) -> Result<Meaning, Fault> {
-    let name = spelled(name);
-    Ok(match name.as_str() {
+    Ok(match name {
         "id" => Meaning::Field(Target::Variant),
         "item_group_id" => Meaning::Field(Target::Product),
         "product_type" => Meaning::Field(Target::CategoryPath),
@@ -54,10 +62,11 @@ fn meaning(name: &str) -> Result<Meaning, Fault> {
         "cost_of_goods_sold" => Meaning::Amount(Target::Cost),
         "availability" => Meaning::Availability,
         "sale_price_effective_date" => Meaning::SalePeriod,
-        _ => Meaning::Attribute(attr_of(&name)?),
+        _ => Meaning::Attribute(attr_of(name)?),
     })
 }
 
+/// Names are told apart neither by case nor by spaces or underscores.
 fn spelled(name: &str) -> String {
     let name = name.trim().to_lowercase();
     let name = name.strip_prefix("g:").unwrap_or(&name);
@@ -78,9 +87,10 @@ pub(super) fn read_tsv<R: BufRead, E: FnMut(u64, Result<FeedOperation, Refused>)
     }
     let names = splitter.names()?;
     let mut passed_over = Faults::of_row(splitter.row);
+    let keys: Vec<String> = names.iter().map(|name| spelled(name)).collect();
     let mut meanings = Vec::with_capacity(names.len());
-    for name in &names {
-        meanings.push(match meaning(name) {
+    for (name, key) in names.iter().zip(&keys) {
+        meanings.push(match meaning(key) {
             Ok(meaning) => Some(meaning),
             Err(fault) => {
                 passed_over.add(name.as_str(), name, fault);
@@ -88,17 +98,25 @@ pub(super) fn read_tsv<R: BufRead, E: FnMut(u64, Result<FeedOperation, Refused>)
             }
         });
     }
-    check_header(&names, &meanings, splitter.row)?;
+    check_header((&names, &keys), &meanings, splitter.row)?;
     if let Err(refused) = passed_over.finish() {
         rows.refuse(splitter.row, refused);
     }
     while splitter.next(lines)? {
         let outcome = splitter.cells(&names).and_then(|cells| {
-            let cells = names.iter().zip(&meanings).zip(cells);
-            let fields = cells.filter_map(|((name, meaning), cell)| {
-                Some((name.as_str(), meaning.as_ref()?, cell))
-            });
-            let fields: Vec<_> = fields.collect();
+            let columns = names.iter().zip(&keys).zip(&meanings);
+            let fields = columns
+                .zip(cells)
+                .filter_map(|(((name, key), meaning), text)| {
+                    let meaning = meaning.as_ref()?;
+                    Some(Field {
+                        name,
+                        key,
+                        meaning,
+                        text,
+                    })
+                });
+            let fields: Vec<Field<'_>> = fields.collect();
             items.read(
                 splitter.row,
                 &fields,
@@ -111,7 +129,11 @@ pub(super) fn read_tsv<R: BufRead, E: FnMut(u64, Result<FeedOperation, Refused>)
 }
 
 /// The column of a key is there, and what can be there once is.
-fn check_header(names: &[String], meanings: &[Option<Meaning>], row: u64) -> Result<(), FeedError> {
+fn check_header(
+    (names, keys): (&[String], &[String]),
+    meanings: &[Option<Meaning>],
+    row: u64,
+) -> Result<(), FeedError> {
     let mut fatal = Vec::new();
     let once = |meaning: &Option<Meaning>| {
         !matches!(
@@ -124,8 +146,7 @@ fn check_header(names: &[String], meanings: &[Option<Meaning>], row: u64) -> Res
         .enumerate()
         .filter(|(at, _)| once(&meanings[*at]))
     {
-        let mut earlier = names[..place].iter();
-        if earlier.any(|own| spelled(own) == spelled(name)) {
+        if keys[..place].contains(&keys[place]) {
             let value = name.clone();
             fatal.extend(refuse(row, name, name, Fault::Duplicate { value }).errors);
         }
@@ -157,16 +178,20 @@ pub(super) fn read_xml<R: BufRead, E: FnMut(u64, Result<FeedOperation, Refused>)
             let mut refused = Faults::of_row(row);
             let mut known = Vec::with_capacity(fields.len());
             for (name, text) in fields {
-                match meaning(name) {
-                    Ok(meaning) => known.push((name.as_str(), meaning, text.as_str())),
+                let key = spelled(name);
+                match meaning(&key) {
+                    Ok(meaning) => known.push((name, key, meaning, text)),
                     Err(fault) => refused.add(name.as_str(), text, fault),
                 }
             }
             refused.finish()?;
-            let known: Vec<_> = known
-                .iter()
-                .map(|(name, own, text)| (*name, own, *text))
-                .collect();
+            let known = known.iter().map(|(name, key, meaning, text)| Field {
+                name,
+                key,
+                meaning,
+                text,
+            });
+            let known: Vec<Field<'_>> = known.collect();
             items.read(row, &known, (&mut rows.operations, &mut rows.counts))
         });
         rows.finish(row, outcome, |target| column_of(target).to_owned());
@@ -200,22 +225,22 @@ impl<'m> Items<'m> {
         })
     }
 
-    /// Reads an item: names, meanings and texts of its fields.
+    /// Reads an item.
     fn read(
         &mut self,
         number: u64,
-        fields: &[(&str, &Meaning, &str)],
+        fields: &[Field<'_>],
         (operations, counts): (&mut Vec<FeedOperation>, &mut Counts),
     ) -> Result<(), Refused> {
         let mut row = Row::new(number);
         let mut sale = None;
         let mut is_on_sale = true;
-        for (place, &(name, meaning, text)) in fields.iter().enumerate() {
-            let text = text.trim();
+        for (place, field) in fields.iter().enumerate() {
+            let (name, text) = (field.name, field.text.trim());
             if text.is_empty() {
                 continue;
             }
-            match meaning {
+            match field.meaning {
                 Meaning::Field(Target::CategoryPath) => {
                     self.set_all(&mut row, &Target::CategoryPath, &fields[..=place], fields);
                 }
@@ -246,28 +271,22 @@ impl<'m> Items<'m> {
     }
 
     /// Sets a field that may repeat to all of its texts, when the first of them comes by.
-    fn set_all(
-        &self,
-        row: &mut Row,
-        target: &Target,
-        until: &[(&str, &Meaning, &str)],
-        all: &[(&str, &Meaning, &str)],
-    ) {
-        let Some(((name, ..), earlier)) = until.split_last() else {
+    fn set_all(&self, row: &mut Row, target: &Target, until: &[Field<'_>], all: &[Field<'_>]) {
+        let Some((first, earlier)) = until.split_last() else {
             return;
         };
-        let same = |field: &&(&str, &Meaning, &str)| {
-            let text = field.2.trim();
-            spelled(field.0) == spelled(name)
-                && !text.is_empty()
-                && text.chars().count() <= TEXT_CHARS_MAX
+        let same = |field: &&Field<'_>| {
+            let text = field.text.trim();
+            field.key == first.key && !text.is_empty() && text.chars().count() <= TEXT_CHARS_MAX
         };
         if earlier.iter().any(|field| same(&field)) {
             return;
         }
         let texts = all.iter().filter(same);
-        let texts = texts.map(|(.., text)| Cow::Borrowed(text.trim())).collect();
-        row.set(&self.plan, target, name, &Cell::List(texts));
+        let texts = texts
+            .map(|field| Cow::Borrowed(field.text.trim()))
+            .collect();
+        row.set(&self.plan, target, first.name, &Cell::List(texts));
     }
 
     fn set_amount(&self, row: &mut Row, target: &Target, name: &str, text: &str) {

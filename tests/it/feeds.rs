@@ -425,3 +425,22 @@ async fn a_feed_that_breaks_off_changes_nothing() {
     let page = app.post("/v1/markets/se/rank", &price).await;
     assert_ne!(page.json["items"][0]["fields"]["price"], "77.00");
 }
+
+#[tokio::test]
+async fn a_feed_of_which_every_row_is_wrong_is_refused_like_any_other() {
+    let app = markets(&["se"]).await;
+    let mut feed = "id\tprice\n".to_owned();
+    for at in 0..60_000 {
+        let _ = writeln!(feed, "p{at}\t10.00 EUR");
+    }
+    let refused = import(&app, "se", "google-tsv", &feed).await;
+    refused.refuses(422, "import-invalid");
+    assert_eq!(refused.json["rows_rejected"], 60_000);
+    let id = refused.json["import"].as_str().unwrap();
+    let errors = app.get(&format!("/v1/imports/{id}/errors")).await;
+    errors.is(200);
+    // The first ones, and many of them.
+    let rows: Vec<&str> = errors.text.lines().collect();
+    assert!((20_000..60_000).contains(&rows.len()), "{}", rows.len());
+    assert!(rows[0].contains("currency-mismatch"), "{}", rows[0]);
+}
