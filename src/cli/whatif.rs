@@ -68,8 +68,7 @@ fn tell_check(checked: &Value) {
             }
         }
         say(&format!(
-            "  of them {} will be moved by it alone; {} are demoted, {} have a stronger level, {} the \
-             same from others",
+            "  moved by it alone: {}; demoted by others: {}, boosted more: {}, as much: {}",
             cell(&reach["moved"]),
             cell(&reach["demoted"]),
             cell(&reach["stronger_level"]),
