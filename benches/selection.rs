@@ -24,7 +24,7 @@ use endcap::predicate::written::{WrittenMatcher, WrittenRule};
 use endcap::selection::compile::CompiledSelection;
 use endcap::selection::count::counts;
 use endcap::selection::definition::{Selection, SelectionDraft};
-use endcap::selection::evaluate::{evaluate, evaluate_changed};
+use endcap::selection::evaluate::{ChangedRows, evaluate, evaluate_changed};
 
 const N_SELECTIONS: usize = 100;
 const VARIANTS_PER_PRODUCT: usize = 4;
@@ -297,6 +297,7 @@ fn selections(c: &mut Criterion) {
                     .map(Row)
                     .take(1_000)
                     .collect();
+                let changed = ChangedRows::new(&shop.catalogue, changed);
                 b.iter(|| {
                     let asked = shop.selections.iter().zip(&held).filter(|(one, held)| {
                         evaluate_changed(one, &shop.catalogue, &shop.today, (held, &changed))

@@ -30,7 +30,7 @@ use crate::promotion::overlap::{Outcome, Reach, in_words, overlap, reach};
 use crate::promotion::state::occupies_calendar;
 use crate::promotion::terms::Promotion;
 use crate::selection::count::{Counts, counts};
-use crate::selection::evaluate::evaluate;
+use crate::selection::evaluate::{ChangedRows, evaluate};
 use crate::selection::remark::Lint;
 
 /// What publishing a draft would run into.
@@ -163,7 +163,7 @@ fn check_market(
     let others = rivals(snapshot, state, promotion, ahead, now);
     let known = Known {
         sets: &state.sets,
-        changed: Some(&[]),
+        changed: Some(&ChangedRows::default()),
         view: None,
     };
     let sets: Vec<Arc<HeldSet>> = others

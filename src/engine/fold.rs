@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use crate::access::key::KeyRecord;
 use crate::catalogue::Catalogue;
 use crate::catalogue::market::Market;
-use crate::catalogue::row::Row;
 use crate::domain::id::{KeyId, MarketId, PromotionId};
 use crate::domain::time::Timestamp;
 use crate::engine::snapshot::{Held, MarketState, Secrets, Snapshot};
@@ -28,6 +27,7 @@ use crate::record::import::MappingV1;
 use crate::record::market::{GoodsV1, MarketV1};
 use crate::record::promotion::PromotionV1;
 use crate::record::{RecordError, Stored};
+use crate::selection::evaluate::ChangedRows;
 use crate::store::Revision;
 use crate::store::codec::Value;
 use crate::store::fault::fault;
@@ -81,12 +81,13 @@ impl Loaded {
 const ASKED_TO_ONE_IN: usize = 16;
 
 /// The rows that changed between two values of a market's goods, if they are few.
-fn rows_changed(goods: &Arc<Catalogue>, former: &Arc<Catalogue>) -> Option<Vec<Row>> {
+fn rows_changed(goods: &Arc<Catalogue>, former: &Arc<Catalogue>) -> Option<ChangedRows> {
     if Arc::ptr_eq(goods, former) {
-        return Some(Vec::new());
+        return Some(ChangedRows::default());
     }
     let changed = goods.rows_changed_since(former)?;
-    (changed.len() * ASKED_TO_ONE_IN <= goods.n_rows() as usize).then_some(changed)
+    let are_few = changed.len() * ASKED_TO_ONE_IN <= goods.n_rows() as usize;
+    are_few.then(|| ChangedRows::new(goods, changed))
 }
 
 /// Why a snapshot cannot be made of what is stored.
@@ -283,7 +284,7 @@ impl Folder {
         let changed = former.and_then(|state| rows_changed(&loaded.catalogue, &state.catalogue));
         let known = Known {
             sets: former.map_or(&none, |state| &state.sets),
-            changed: changed.as_deref(),
+            changed: changed.as_ref(),
             view: former.and_then(|state| state.views.last().map(Arc::as_ref)),
         };
         let Loaded {

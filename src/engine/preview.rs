@@ -41,6 +41,7 @@ use crate::ranking::diff::{Diff, Side, diff};
 use crate::ranking::page::page;
 use crate::ranking::query::Query;
 use crate::selection::category::related;
+use crate::selection::evaluate::ChangedRows;
 use crate::selection::remark::Lint;
 use crate::store::Revision;
 
@@ -304,7 +305,7 @@ fn view_after(
     };
     let known = Known {
         sets: &spot.state.sets,
-        changed: Some(&[]),
+        changed: Some(&ChangedRows::default()),
         view: Some(&spot.timed),
     };
     let (mut timed, _) = build(&goods, spot.at, known);

@@ -32,6 +32,7 @@ use crate::record::Stored;
 use crate::record::desk::MetaV1;
 use crate::record::key;
 use crate::record::market::GoodsV1;
+use crate::selection::evaluate::ChangedRows;
 use crate::store::Revision;
 use crate::store::chunk::ChunkStore;
 use crate::store::commit::{Commit, CommitError, CommitId, Expected, Write};
@@ -536,7 +537,7 @@ impl Engine {
             };
             let known = Known {
                 sets: &state.sets,
-                changed: Some(&[]),
+                changed: Some(&ChangedRows::default()),
                 view: state.views.last().map(Arc::as_ref),
             };
             Arc::new(view::build(&goods, at, known).0)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::catalogue::Catalogue;
-use crate::catalogue::row::{Row, RowSet};
+use crate::catalogue::row::RowSet;
 use crate::domain::boost::BoostLevel;
 use crate::domain::id::PromotionId;
 use crate::domain::time::{Period, Timestamp, Today};
@@ -24,7 +24,7 @@ use crate::promotion::terms::Promotion;
 use crate::ranking::base::RankBase;
 use crate::ranking::build::MarketView;
 use crate::ranking::edit::SlotRows;
-use crate::selection::evaluate::{evaluate, evaluate_changed};
+use crate::selection::evaluate::{ChangedRows, evaluate, evaluate_changed};
 
 /// Rows of promotions by id, to be used again while nothing they depend on changes.
 pub(in crate::engine) type Sets = BTreeMap<PromotionId, Arc<HeldSet>>;
@@ -36,7 +36,7 @@ pub(in crate::engine) struct Known<'a> {
     pub(in crate::engine) sets: &'a Sets,
     /// Rows that changed since they were evaluated, none if the same goods stand; `None` if any may
     /// have.
-    pub(in crate::engine) changed: Option<&'a [Row]>,
+    pub(in crate::engine) changed: Option<&'a ChangedRows>,
     /// A view with some of these rows.
     pub(in crate::engine) view: Option<&'a TimedView>,
 }
@@ -150,7 +150,7 @@ pub(in crate::engine) fn views(
     if end <= now.plus_ms(SUCCESSOR_AHEAD_MS) {
         let known = Known {
             sets: &sets,
-            changed: Some(&[]),
+            changed: Some(&ChangedRows::default()),
             view: views.last().map(Arc::as_ref),
         };
         let (successor, more) = build(goods, end, known);

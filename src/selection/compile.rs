@@ -88,10 +88,15 @@ impl<'c> CompiledSelection<'c> {
             "row {} is vacant",
             row.0
         );
-        let product = self.catalogue.product_of(row);
-        self.handpicked.binary_search(&product).is_ok()
-            || self.rule_sets.iter().any(|rules| fits_all(rules, row))
-                && self.blocked.binary_search(&product).is_err()
+        // Most selections pick and block nothing by hand, and then no product need be looked up.
+        let is_among = |products: &[ProductNo]| {
+            !products.is_empty()
+                && products
+                    .binary_search(&self.catalogue.product_of(row))
+                    .is_ok()
+        };
+        is_among(&self.handpicked)
+            || self.rule_sets.iter().any(|rules| fits_all(rules, row)) && !is_among(&self.blocked)
     }
 }
 

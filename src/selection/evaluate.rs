@@ -16,15 +16,43 @@ pub fn evaluate(selection: &Selection, catalogue: &Catalogue, today: &Today) -> 
     CompiledSelection::new(selection, catalogue, today).rows()
 }
 
+/// Rows whose values may be others than before, whole products each.
+#[derive(Clone, Debug, Default)]
+pub struct ChangedRows {
+    /// Ascending.
+    live: Vec<Row>,
+    /// Vacant by now, ascending.
+    vacant: Vec<Row>,
+}
+
+impl ChangedRows {
+    /// Of the catalogue after the change.
+    pub fn new(catalogue: &Catalogue, rows: Vec<Row>) -> Self {
+        let is_live = |row: &Row| catalogue.live().contains(*row);
+        let (live, vacant) = rows.into_iter().partition(is_live);
+        Self { live, vacant }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.live.len() + self.vacant.len()
+    }
+
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// The rows that the selection holds after some rows changed; `None` if they are the `former` ones.
 ///
-/// `changed` are whole products, ascending, and may be vacant by now; all other rows have the values
-/// they had when `former` was evaluated, and the local day is the same wherever rules ask for ages.
+/// All other rows have the values they had when `former` was evaluated, and the local day is the
+/// same wherever rules ask for ages.
 pub fn evaluate_changed(
     selection: &Selection,
     catalogue: &Catalogue,
     today: &Today,
-    (former, changed): (&RowSet, &[Row]),
+    (former, changed): (&RowSet, &ChangedRows),
 ) -> Option<RowSet> {
     if changed.is_empty() {
         return None;
@@ -34,12 +62,11 @@ pub fn evaluate_changed(
     for rules in &mut compiled.rule_sets {
         rules.sort_by_key(|rule| (!rule.can_begin(), rule.n_rows_about));
     }
-    let holds = |row: Row| catalogue.live().contains(row) && compiled.fits(row);
-    let moved = changed.iter().copied();
-    let moved: Vec<Row> = moved
-        .filter(|row| holds(*row) != former.contains(*row))
-        .collect();
-    (!moved.is_empty()).then(|| former.differing(&RowSet::from_ascending(moved)))
+    let turned = |row: &&Row| compiled.fits(**row) != former.contains(**row);
+    let lost = changed.vacant.iter().filter(|row| former.contains(**row));
+    let moved = changed.live.iter().filter(turned).chain(lost);
+    let moved: RowSet = moved.copied().collect();
+    (!moved.is_empty()).then(|| former.differing(&moved))
 }
 
 impl CompiledSelection<'_> {
@@ -406,6 +433,7 @@ mod tests {
             let after = before.with(&Changes { products, ..Changes::default() });
             if let Some(changed) = after.rows_changed_since(&before) {
                 let former = evaluate(&selection, &before, &today());
+                let changed = ChangedRows::new(&after, changed);
                 let asked = evaluate_changed(&selection, &after, &today(), (&former, &changed));
                 let all = evaluate(&selection, &after, &today());
                 prop_assert_eq!(asked.unwrap_or(former), all);
