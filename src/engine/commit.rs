@@ -426,7 +426,7 @@ fn put_payload(key: Key, kind: Kind, schema: u16, payload: &[u8]) -> Result<Writ
 
 fn too_large(error: codec::CodecError) -> EngineError {
     match error {
-        codec::CodecError::TooLarge { have } => EngineError::too_large(have),
+        codec::CodecError::TooLarge { have, max } => EngineError::too_large(have, max),
         other => EngineError::internal(other),
     }
 }

@@ -183,9 +183,8 @@ impl EngineError {
         Self::Internal(cause.into())
     }
 
-    /// An object that is too large to be stored.
-    pub fn too_large(have: usize) -> Self {
-        let max = crate::store::commit::COMMIT_BYTES_MAX;
+    /// An object that takes more bytes than can be stored.
+    pub fn too_large(have: usize, max: usize) -> Self {
         Self::Invalid(vec![
             crate::domain::complaint::Fault::TooLong { have, max }.at(""),
         ])
@@ -222,7 +221,7 @@ impl From<CommitError> for EngineError {
             CommitError::AlreadyDone(_) | CommitError::Unknown => Self::OutcomeUnknown,
             CommitError::Full => Self::StorageFull,
             CommitError::ReadOnly => Self::StoreUnavailable,
-            CommitError::TooLarge { have, .. } => Self::too_large(have),
+            CommitError::TooLarge { have, max } => Self::too_large(have, max),
         }
     }
 }

@@ -18,8 +18,11 @@ use crate::store::Revision;
 use crate::store::chunk::CHUNK_BYTES_MAX;
 use crate::store::key::Key;
 
-/// Most bytes of a value, its envelope included, and of an unpacked payload.
+/// Most bytes of a value as stored, its envelope included.
 pub const VALUE_BYTES_MAX: usize = 262_144;
+
+/// Most bytes of an unpacked payload: ten thousand of the longest keys.
+pub const PAYLOAD_BYTES_MAX: usize = 2_097_152;
 
 /// Bytes of an envelope without payload.
 pub const ENVELOPE_BYTES: usize = HEAD + 4;
@@ -59,21 +62,24 @@ pub enum CodecError {
         /// What bincode says.
         why: String,
     },
-    /// Longer than [`VALUE_BYTES_MAX`], or a chunk longer than [`CHUNK_BYTES_MAX`].
-    #[error("{have} bytes are more than there is room for")]
+    /// Longer than [`VALUE_BYTES_MAX`] or unpacked than [`PAYLOAD_BYTES_MAX`], or a chunk longer than
+    /// [`CHUNK_BYTES_MAX`].
+    #[error("{have} bytes are more than there is room for, {max}")]
     TooLarge {
         /// Bytes needed.
         have: usize,
+        /// Bytes that there is room for.
+        max: usize,
     },
 }
 
 /// A stored form as payload bytes.
 ///
 /// # Errors
-/// [`CodecError::TooLarge`] above 262,144 bytes, [`CodecError::Form`] for a form that bincode
+/// [`CodecError::TooLarge`] above 2 MiB, [`CodecError::Form`] for a form that bincode
 /// cannot write.
 pub fn encode<T: Serialize + ?Sized>(form: &T) -> Result<Vec<u8>, CodecError> {
-    write(form, VALUE_BYTES_MAX)
+    write(form, PAYLOAD_BYTES_MAX)
 }
 
 /// A stored form from payload bytes, every one of which must be consumed.
@@ -81,7 +87,7 @@ pub fn encode<T: Serialize + ?Sized>(form: &T) -> Result<Vec<u8>, CodecError> {
 /// # Errors
 /// [`CodecError::Form`].
 pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, CodecError> {
-    read::<T, VALUE_BYTES_MAX>(payload)
+    read::<T, PAYLOAD_BYTES_MAX>(payload)
 }
 
 /// Stored forms as the content of a chunk: as [`encode`], with a chunk's room.
@@ -105,7 +111,7 @@ fn write<T: Serialize + ?Sized>(form: &T, max: usize) -> Result<Vec<u8>, CodecEr
     let bytes =
         bincode::serde::encode_to_vec(form, bincode::config::legacy()).map_err(form_error)?;
     match bytes.len() {
-        have if max < have => Err(CodecError::TooLarge { have }),
+        have if max < have => Err(CodecError::TooLarge { have, max }),
         _ => Ok(bytes),
     }
 }
@@ -135,15 +141,16 @@ impl Draft {
     /// Wraps a payload, packed where that makes it smaller.
     ///
     /// # Errors
-    /// [`CodecError::TooLarge`] if the payload, or the value it makes, exceeds 262,144 bytes.
+    /// [`CodecError::TooLarge`] if the payload exceeds 2 MiB, or the value it makes 256 KiB.
     pub fn new(kind: Kind, schema: u16, payload: &[u8]) -> Result<Self, CodecError> {
         let packed = match payload.len() {
             PACK_FROM_BYTES.. => zstd::bulk::compress(payload, 1).ok(),
             _ => None,
         };
         match packed {
-            _ if VALUE_BYTES_MAX < payload.len() => Err(CodecError::TooLarge {
+            _ if PAYLOAD_BYTES_MAX < payload.len() => Err(CodecError::TooLarge {
                 have: payload.len(),
+                max: PAYLOAD_BYTES_MAX,
             }),
             Some(packed) if packed.len() < payload.len() => {
                 Self::with_flags(kind, schema, PACKED, &packed)
@@ -154,10 +161,12 @@ impl Draft {
 
     fn with_flags(kind: Kind, schema: u16, flags: u8, payload: &[u8]) -> Result<Self, CodecError> {
         let have = ENVELOPE_BYTES + payload.len();
-        if VALUE_BYTES_MAX < have {
-            return Err(CodecError::TooLarge { have });
+        let max = VALUE_BYTES_MAX;
+        if max < have {
+            return Err(CodecError::TooLarge { have, max });
         }
-        let length = u32::try_from(payload.len()).map_err(|_| CodecError::TooLarge { have })?;
+        let length =
+            u32::try_from(payload.len()).map_err(|_| CodecError::TooLarge { have, max })?;
         let mut bytes = Vec::with_capacity(have);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&[VERSION, flags]);
@@ -246,13 +255,13 @@ impl Value {
     /// The payload, unpacked.
     ///
     /// # Errors
-    /// [`CodecError::Damaged`] if it cannot be unpacked into 262,144 bytes.
+    /// [`CodecError::Damaged`] if it cannot be unpacked into 2 MiB.
     pub fn payload(&self) -> Result<Cow<'_, [u8]>, CodecError> {
         let stored = &self.0[HEAD..self.0.len() - 4];
         if self.0[3] & PACKED == 0 {
             return Ok(Cow::Borrowed(stored));
         }
-        zstd::bulk::decompress(stored, VALUE_BYTES_MAX)
+        zstd::bulk::decompress(stored, PAYLOAD_BYTES_MAX)
             .map(Cow::Owned)
             .map_err(|_| CodecError::Damaged { what: "packing" })
     }
@@ -337,7 +346,7 @@ mod tests {
 
     #[test]
     fn chunks_hold_what_no_value_holds() {
-        let forms: Vec<u64> = (0..40_000).collect();
+        let forms: Vec<u64> = (0..400_000).collect();
         assert!(matches!(encode(&forms), Err(CodecError::TooLarge { .. })));
         let content = encode_chunk(forms.as_slice()).unwrap();
         assert_eq!(decode_chunk::<Vec<u64>>(&content).unwrap(), forms);
@@ -371,8 +380,11 @@ mod tests {
         let longest = VALUE_BYTES_MAX - ENVELOPE_BYTES;
         assert!(Draft::with_flags(Kind(1), 1, 0, &noise[..longest]).is_ok());
         assert!(Draft::with_flags(Kind(1), 1, 0, &noise[..=longest]).is_err());
-        assert!(Draft::new(Kind(1), 1, &vec![0; VALUE_BYTES_MAX]).is_ok());
-        assert!(Draft::new(Kind(1), 1, &vec![0; VALUE_BYTES_MAX + 1]).is_err());
+        let emptiness = |n: usize| Draft::new(Kind(1), 1, &vec![0; n]);
+        let draft = emptiness(PAYLOAD_BYTES_MAX).unwrap();
+        let value = draft.seal(&key("probe.n7"), Revision(1));
+        assert_eq!(value.payload().unwrap().len(), PAYLOAD_BYTES_MAX);
+        assert!(emptiness(PAYLOAD_BYTES_MAX + 1).is_err());
     }
 
     proptest! {

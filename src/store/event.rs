@@ -77,7 +77,7 @@ impl EventBatch {
     /// Wraps events that `record` has encoded in the form of `schema`.
     ///
     /// # Errors
-    /// [`CodecError::TooLarge`] above 256 KiB: the caller splits its call.
+    /// [`CodecError::TooLarge`] above 256 KiB packed: the caller splits its call.
     pub fn new(partition: Partition, schema: u16, events: &[u8]) -> Result<Self, CodecError> {
         let events = Draft::new(EVENTS, schema, events)?;
         Ok(Self { partition, events })

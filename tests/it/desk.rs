@@ -288,3 +288,36 @@ async fn a_selection_says_what_it_does_with_a_variant() {
         .map(|(at, code)| (at.to_owned(), code.to_owned()))
     );
 }
+
+#[tokio::test]
+async fn ten_thousand_long_keys_are_picked_by_hand() {
+    let app = App::shop(20).await;
+    // Like the ids that many systems make: little of them repeats.
+    let uuid = |at: u128| {
+        let mixed = (at + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        format!("{:032x}", mixed ^ (mixed >> 61))
+    };
+    let mut keys: Vec<String> = (0..9_999).map(uuid).collect();
+    keys.push("p001".to_owned());
+    let mut draft = promotion("Everything", "high", &[]);
+    draft["selection"] = json!({ "handpicked": keys });
+    let made = app.post("/v1/promotions", &draft).await;
+    made.is(201);
+    let path = format!("/v1/promotions/{}", made.json["id"].as_str().unwrap());
+    let read = app.get(&path).await;
+    assert_eq!(
+        read.json["selection"]["handpicked"]
+            .as_array()
+            .unwrap()
+            .len(),
+        10_000
+    );
+    let first = app
+        .ranked(&json!({ "limit": 1, "group_by": "variant" }))
+        .await;
+    assert_eq!(first, ["u001"]);
+    let renamed = json!({ "name": "Nearly everything" });
+    app.change("PATCH", &path, &read.json["revision"], &renamed)
+        .await
+        .is(200);
+}
