@@ -16,7 +16,7 @@ use crate::record::Stored;
 use crate::record::desk::{AnswerV1, AuditV1, PastV1};
 use crate::record::key;
 use crate::store::Revision;
-use crate::store::codec::{self, Kind, Value};
+use crate::store::codec::{self, Draft, Kind, Value};
 use crate::store::commit::{Commit, CommitError, CommitId, Expected, Purpose, Write};
 use crate::store::fault::fault;
 use crate::store::key::Key;
@@ -24,8 +24,8 @@ use crate::store::key::Key;
 /// Longest answer kept for a repeated request; of a longer one only status and location stay.
 const ANSWER_BYTES_MAX: usize = 16_384;
 
-/// Longest stored form that an audit entry keeps as a version to go back to: object, version and
-/// answer fit into one commit.
+/// Longest stored form, packed, that an audit entry keeps as a version to go back to: object, version
+/// and answer fit into one commit.
 const VERSION_BYTES_MAX: usize = 196_608;
 
 /// How often a decision is made again when others were faster.
@@ -395,7 +395,7 @@ impl Engine {
             object: about.object.as_str().to_owned(),
             before: about.before,
             after: after.as_deref().map(digest),
-            version: after.filter(|form| form.len() <= VERSION_BYTES_MAX),
+            version: after.filter(|form| is_kept(schema, form)),
             schema,
             refused: None,
         };
@@ -403,6 +403,12 @@ impl Engine {
         let write = put(place.clone(), &audit)?;
         Ok((place, write))
     }
+}
+
+/// Whether an audit entry has room for a version.
+fn is_kept(schema: u16, form: &[u8]) -> bool {
+    let packed = Draft::new(AuditV1::KIND, schema, form);
+    packed.is_ok_and(|packed| packed.value_bytes() <= VERSION_BYTES_MAX)
 }
 
 /// Where the history of an object has a change, if it has one. The change is guarded on `before`.

@@ -320,4 +320,10 @@ async fn ten_thousand_long_keys_are_picked_by_hand() {
     app.change("PATCH", &path, &read.json["revision"], &renamed)
         .await
         .is(200);
+    let history = app.get(&format!("{path}/history")).await;
+    history.is(200);
+    // No version was too long to be kept.
+    for item in history.json["items"].as_array().unwrap() {
+        assert!(!item["diff"].is_null(), "{}", item["revision"]);
+    }
 }
