@@ -7,6 +7,7 @@
 //! Its result is kept in the `trade` space. A full import that the harm guard holds back keeps what
 //! it read for a day, so that forcing it needs no second upload.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -151,6 +152,8 @@ pub(in crate::engine) struct Feed {
     pub(in crate::engine) errors: Vec<RowError>,
     pub(in crate::engine) unreadable: Unreadable,
     pub(in crate::engine) counts: Counts,
+    /// Whether it could not be read to its end.
+    pub(in crate::engine) is_broken: bool,
 }
 
 /// The next goods of a market, checked, and what is to be said about them.
@@ -314,46 +317,45 @@ impl ImportJob {
             }
         };
         let counts = feed::read(input, &reading, &mut each);
-        let counts = counts.map_err(|error| self.unreadable(error))?;
-        feed.counts = counts;
+        match counts {
+            Ok(counts) => feed.counts = counts,
+            Err(error) => feed.break_off(errors_of(error)?),
+        }
         Ok(feed)
     }
+}
 
-    /// A feed that cannot be read to its end is an import of which every row is wrong.
-    fn unreadable(&self, error: FeedError) -> EngineError {
-        let whole = |row: u64, message: String| RowError {
-            row,
-            column: String::new(),
-            value: String::new(),
-            code: "bad-format".to_owned(),
-            message,
-        };
-        let message = error.to_string();
-        let errors = match error {
-            FeedError::TooLarge { limit_bytes } => {
-                return EngineError::BodyTooLarge { limit_bytes };
-            }
-            FeedError::Mapping(complaints) => {
-                let under = complaints
-                    .into_iter()
-                    .map(|complaint| complaint.under("/mapping"));
-                return EngineError::Invalid(under.collect());
-            }
-            FeedError::Header(errors) => errors.into_iter().map(Into::into).collect(),
-            FeedError::Io(cause) => vec![whole(0, format!("{message}: {cause}"))],
-            FeedError::TwoHeaders => return EngineError::BadFeedHeader { why: message },
-            FeedError::Utf16 => vec![whole(1, message)],
-            FeedError::LineTooLong { row, .. } | FeedError::Markup { row, .. } => {
-                vec![whole(row, message)]
-            }
-        };
-        let rows_rejected = errors.len() as u64;
-        EngineError::ImportInvalid {
-            import: self.progress.id,
-            rows_rejected,
-            errors,
+/// What row errors a feed has that cannot be read to its end.
+///
+/// # Errors
+/// Where it is no question of rows: `body-too-large`, `invalid` for the mapping, `bad-header`.
+fn errors_of(error: FeedError) -> Result<Vec<RowError>, EngineError> {
+    let message = error.to_string();
+    let whole = |row: u64, message: String| RowError {
+        row,
+        column: String::new(),
+        value: String::new(),
+        code: "bad-format".to_owned(),
+        message,
+    };
+    Ok(match error {
+        FeedError::TooLarge { limit_bytes } => {
+            return Err(EngineError::BodyTooLarge { limit_bytes });
         }
-    }
+        FeedError::Mapping(complaints) => {
+            let complaints = complaints.into_iter();
+            let under = complaints.map(|complaint| complaint.under("/mapping"));
+            return Err(EngineError::Invalid(under.collect()));
+        }
+        FeedError::TwoHeaders => return Err(EngineError::BadFeedHeader { why: message }),
+        FeedError::Header(errors) => errors.into_iter().map(Into::into).collect(),
+        FeedError::Io(cause) => vec![whole(0, format!("{message}: {cause}"))],
+        FeedError::Utf16 => vec![whole(1, message)],
+        FeedError::LineTooLong { row, limit_bytes } => {
+            vec![whole(row, format!("longer than {limit_bytes} bytes"))]
+        }
+        FeedError::Markup { row, why } => vec![whole(row, why)],
+    })
 }
 
 impl Feed {
@@ -366,6 +368,15 @@ impl Feed {
         }
         self.errors
             .extend(refused.errors.into_iter().map(Into::into));
+    }
+
+    /// Nothing can be read behind these errors.
+    fn break_off(&mut self, errors: Vec<RowError>) {
+        self.is_broken = true;
+        self.errors.extend(errors);
+        let rows: BTreeSet<u64> = self.errors.iter().map(|error| error.row).collect();
+        self.counts.rejected = rows.len() as u64;
+        self.counts.rows = rows.last().copied().unwrap_or(0);
     }
 
     /// Whether its rows replace whole records, as those of a full feed do.
@@ -407,6 +418,14 @@ impl Engine {
         order: &ImportOrder,
         feed: Feed,
     ) -> Result<Checked, Box<RefusedFeed>> {
+        if feed.is_broken {
+            let counts = feed.counts;
+            let result = result_of(id, order, (counts.rows, counts.rejected), &feed.errors);
+            return Err(Box::new(RefusedFeed {
+                result,
+                all_errors: feed.errors,
+            }));
+        }
         let snapshot = self.snapshot();
         let before = market_state(&snapshot, &order.market).expect("it was there when it began");
         let is_full = match order.mode {
@@ -440,17 +459,7 @@ impl Engine {
         errors.extend(refusals.iter().map(|refusal| row_error(refusal, &row_of)));
         errors.sort_by_key(|error| error.row);
         let rejected = unread + distinct_rows(refusals, &row_of);
-        let mut result = ImportResult {
-            rows,
-            rejected,
-            ..ImportResult::begun(id, order, ImportState::Refused)
-        };
-        result.errors = errors
-            .iter()
-            .take(ImportResult::ERRORS_MAX)
-            .cloned()
-            .collect();
-        result.n_errors = errors.len() as u64;
+        let mut result = result_of(id, order, (rows, rejected), &errors);
         match outcome {
             Ok(imported) if rejected <= order.errors_max => {
                 result.count(&imported.counts);
@@ -471,6 +480,23 @@ impl Engine {
                 all_errors: errors,
             })),
         }
+    }
+}
+
+/// A refused import with its first errors.
+fn result_of(
+    id: ImportId,
+    order: &ImportOrder,
+    (rows, rejected): (u64, u64),
+    errors: &[RowError],
+) -> ImportResult {
+    let first = errors.iter().take(ImportResult::ERRORS_MAX);
+    ImportResult {
+        rows,
+        rejected,
+        errors: first.cloned().collect(),
+        n_errors: errors.len() as u64,
+        ..ImportResult::begun(id, order, ImportState::Refused)
     }
 }
 
@@ -517,7 +543,7 @@ fn passed_over(counts: &Counts) -> impl Iterator<Item = ImportWarning> {
 }
 
 fn distinct_rows(refusals: &[Refusal], row_of: &[u64]) -> u64 {
-    let rows: std::collections::BTreeSet<u64> = refusals
+    let rows: BTreeSet<u64> = refusals
         .iter()
         .map(|refusal| row_of[refusal.operation])
         .collect();

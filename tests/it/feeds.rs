@@ -444,3 +444,40 @@ async fn a_feed_of_which_every_row_is_wrong_is_refused_like_any_other() {
     assert!((20_000..60_000).contains(&rows.len()), "{}", rows.len());
     assert!(rows[0].contains("currency-mismatch"), "{}", rows[0]);
 }
+
+#[tokio::test]
+async fn a_feed_that_cannot_be_read_on_names_what_was_wrong_before() {
+    let app = markets(&["se"]).await;
+    let item =
+        |price: &str| format!("<item><g:id>{price}</g:id><g:price>{price}</g:price></item>\n");
+    let items = ["1.00 SEK", "2,00 SEK", "3.00 EUR"].map(item).concat();
+    let long = "x".repeat(2 << 20);
+    for (format, feed, rows) in [
+        (
+            "google-xml",
+            format!("<rss><channel>\n{items}"),
+            vec![3, 4, 5],
+        ),
+        (
+            "google-tsv",
+            format!("id\tprice\na\tnothing\nb\t1.00 SEK\nc\t{long}\nd\tnothing\n"),
+            vec![2, 4],
+        ),
+    ] {
+        let refused = import(&app, "se", format, &feed).await;
+        refused.refuses(422, "import-invalid");
+        let named = refused.json["errors"].as_array().unwrap().iter();
+        let named: Vec<u64> = named.map(|error| error["row"].as_u64().unwrap()).collect();
+        assert_eq!(named, rows, "{}", refused.text);
+        assert_eq!(refused.json["rows_rejected"], rows.len());
+        let id = refused.json["import"].as_str().unwrap();
+        let kept = app.get(&format!("/v1/imports/{id}")).await;
+        assert_eq!(kept.json["state"], "refused");
+        let errors = app.get(&format!("/v1/imports/{id}/errors")).await;
+        assert_eq!(errors.text.lines().count(), rows.len());
+    }
+    let page = app
+        .post("/v1/markets/se/rank", &json!({ "limit": 1 }))
+        .await;
+    assert_eq!(page.json["total"], 0);
+}
