@@ -33,6 +33,9 @@ pub(in crate::cli) fn serve(cli: &Cli, command: &Serve) -> Outcome<()> {
         Clock::real()
     };
     check_free(settings.server.listen)?;
+    if let Some(address) = settings.server.ops_listen {
+        check_free(address)?;
+    }
     let stores = house::open_store(&settings, clock.now())?;
     let runtime = house::runtime()?;
     let outcome = runtime.block_on(run(&settings, clock, stores));
