@@ -6,6 +6,7 @@
 //!
 //! - [`storefront`]: what a shop's pages call
 //! - [`merchandiser`]: markets, goods, feeds, promotions
+//! - [`analyst`]: who sees what
 //! - [`operator`]: keys, audit, backups, status
 //! - [`ops`]: health, metrics, version, the clock of tests
 //! - [`wire`]: JSON as read and written by all of them
@@ -29,6 +30,7 @@
 //! A page of ranks is written straight into its buffer: no tree of values, no serde; about 60 ns a
 //! field. Requests are read over a tree of values, about 100 ns a field.
 
+pub mod analyst;
 pub mod document;
 pub mod merchandiser;
 pub mod operator;
@@ -75,6 +77,7 @@ fn collected(stop: Stop, settings: &Settings) -> OpenApiRouter<Engine> {
         .merge(merchandiser::check::routes())
         .merge(merchandiser::versions::routes())
         .merge(merchandiser::preview::routes())
+        .merge(analyst::assignments::routes())
         .merge(operator::keys::routes())
         .merge(operator::status::routes(&settings.rates))
         .merge(operator::backups::routes())

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli::assign::Assign;
 use crate::cli::output::Format;
 use crate::cli::promo_args::Promo;
 
@@ -82,6 +83,10 @@ pub(in crate::cli) enum Command {
     /// Promotions and demotions
     #[command(subcommand, after_help = "Example:\n  endcap promo list --market se")]
     Promo(Promo),
+    /// Tell which measured promotions sessions see
+    #[command(after_help = "Examples:\n  endcap assign --market se s-1 s-2\n  \
+                      endcap assign --market se - < sessions.txt")]
+    Assign(Assign),
     /// API keys
     #[command(subcommand, after_help = "Example:\n  endcap key list")]
     Key(Key),

@@ -15,6 +15,7 @@
 //! one of seven exit codes; no key is ever printed but the one just made.
 
 mod args;
+mod assign;
 mod client;
 mod credential;
 mod demo;
@@ -75,6 +76,7 @@ fn obey(cli: &Cli) -> Outcome<()> {
         Command::Rank(command) => page::rank(&client()?, format, command),
         Command::Promo(command) => work::promo(&client()?, format, command),
         Command::Key(command) => operate::key(&client()?, format, command),
+        Command::Assign(command) => assign::assign(&client()?, format, command),
         Command::Audit(command) => operate::audit(&client()?, format, command),
         Command::Status => operate::status(&client()?, format),
         Command::Limits => operate::limits(&client()?, format),

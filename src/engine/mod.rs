@@ -20,6 +20,7 @@
 //!   merchandisers decide, what it was and what it holds; [`calendar`]: how full
 //!   a market is; [`preview`]: what a page would look like after changes; [`check`]: what publishing a draft would run into, [`why`] what
 //!   its selection says about one variant
+//! - [`assignments`]: which arms sessions get
 //! - [`markets`], [`mappings`], [`imports`] and their [`results`] ([`kept_imports`]), [`browse`]: shop fronts, feeds, looking around in the goods
 //! - [`keys`]: who may come in, [`uses`] when they last did; [`health`], [`jobs`], [`backups`], [`upkeep`]: keeping it running
 //! - [`error`]: what is refused, [`refusals`] what remembers it, [`audit`] who reads all of it
@@ -35,6 +36,7 @@
 
 mod arms;
 mod asked;
+pub mod assignments;
 pub mod audit;
 pub mod background;
 pub mod backups;

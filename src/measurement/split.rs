@@ -138,9 +138,14 @@ impl Coin {
         }
     }
 
+    /// The number of one session, uniform over 64 bits; it is shown to those below the threshold.
+    pub fn number(&self, session: SessionDigest) -> u64 {
+        number(session, self.salt)
+    }
+
     /// The arm of one session.
     pub fn toss(&self, session: SessionDigest) -> Arm {
-        if number(session, self.salt) < self.threshold {
+        if self.number(session) < self.threshold {
             Arm::Shown
         } else {
             Arm::Withheld

@@ -163,6 +163,13 @@ const TABLE: &[Row] = &[
     ),
     (
         "POST",
+        "/v1/markets/{market}/assignments",
+        "{\"session_keys\":[\"s-1\"]}",
+        "--xx-x-",
+        Market,
+    ),
+    (
+        "POST",
         "/v1/promotions/check",
         "{\"markets\":[\"se\"]}",
         "--xx-x-",
@@ -278,6 +285,7 @@ const OPEN: &[&str] = &[
     "/health/live",
     "/health/ready",
     "/version",
+    "/v1/assignment-function",
     "/openapi.json",
     "/problems/{code}",
 ];

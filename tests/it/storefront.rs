@@ -1,6 +1,6 @@
 //! A shop's pages ask for an order of goods.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::{App, promotion, variants};
 
@@ -87,6 +87,79 @@ async fn four_of_five_sessions_see_a_measured_promotion() {
         .post("/v1/markets/se/rank", &json!({ "limit": 1 }))
         .await;
     assert_eq!(no_session.json["warnings"][0]["code"], "no-session");
+}
+
+#[tokio::test]
+async fn anyone_can_check_the_arms_that_ranks_apply() {
+    let app = App::shop(30).await;
+    let mut ids = Vec::new();
+    for (name, product) in [("One", "p020"), ("Two", "p021"), ("Unmeasured", "p022")] {
+        let mut body = promotion(name, "high", &[product]);
+        body["measurement"] = json!({ "measured": name != "Unmeasured" });
+        ids.push(app.post("/v1/promotions", &body).await.json["id"].clone());
+    }
+    let sessions: Vec<String> = (0..60).map(|at| format!("s-{at}")).collect();
+    let path = "/v1/markets/se/assignments";
+    let asked = app.post(path, &json!({ "session_keys": sessions })).await;
+    asked.is(200);
+    let items = asked.json["items"].as_array().unwrap();
+    let keys: Vec<&Value> = items.iter().map(|item| &item["session_key"]).collect();
+    assert_eq!(json!(keys), json!(sessions));
+    for item in items {
+        let request = json!({ "limit": 0, "session_key": item["session_key"] });
+        let page = app.post("/v1/markets/se/rank", &request).await;
+        let arms = page.json["measurement"].as_array().unwrap();
+        let of = |arm: &str| {
+            let own = arms.iter().filter(|own| own["arm"] == arm);
+            json!(own.map(|own| &own["promotion"]).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            (&item["shown"], &item["withheld"]),
+            (&of("shown"), &of("withheld"))
+        );
+    }
+    let all = |arm: &str| {
+        items
+            .iter()
+            .map(|item| item[arm].as_array().unwrap().len())
+            .sum::<usize>()
+    };
+    assert!(all("withheld") > 0 && all("shown") > all("withheld"));
+    let of_one = json!({ "session_keys": ["s-1"], "promotions": [ids[1]] });
+    let one = app.post(path, &of_one).await;
+    let item = &one.json["items"][0];
+    let told = [&item["shown"], &item["withheld"]].map(|ids| ids.as_array().unwrap().len());
+    assert_eq!(told[0] + told[1], 1);
+    let wrong = json!({ "session_keys": ["", "ok"], "promotions": [ids[0], ids[2]] });
+    let faults = app.post(path, &wrong).await.complaints();
+    let pointers: Vec<&str> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    assert_eq!(pointers, ["/session_keys/0", "/promotions/1"]);
+    assert_eq!(
+        app.post(path, &json!({})).await.complaints()[0].1,
+        "required"
+    );
+}
+
+#[tokio::test]
+async fn the_function_that_splits_is_told_with_vectors() {
+    let app = App::empty().await;
+    let told = app.get("/v1/assignment-function").await;
+    told.is(200);
+    assert_eq!(told.json["function"], "split-1");
+    let vectors = told.json["vectors"].as_array().unwrap();
+    let found = vectors
+        .iter()
+        .find(|own| own["session_key"] == "s-000011")
+        .unwrap();
+    // By the vectors of the specification.
+    assert_eq!(found["split_key"], "000102030405060708090a0b0c0d0e0f");
+    assert_eq!(found["digest"], "7438c2a6d84558fcf94260872e73cd0a");
+    assert_eq!(
+        (&found["salt"], &found["number"]),
+        (&json!("0123456789abcdef"), &json!("fba040d0c062c645"))
+    );
+    assert_eq!(found["arm"], "withheld");
+    assert_eq!(vectors.len(), 10);
 }
 
 #[tokio::test]

@@ -1,0 +1,3 @@
+//! What analysts call: who sees what, and, to come, whether it helped.
+
+pub mod assignments;
