@@ -36,11 +36,13 @@ const PRODUCTS_PER_CHUNK: u64 = 256;
 /// A chunk ends at the latest when it has so many products.
 const PRODUCTS_PER_CHUNK_MAX: usize = 1_024;
 
-/// Delta chunks after which the next import writes a new generation.
-const DELTAS_MAX: usize = 64;
+/// Delta chunks after which the next import writes a new generation, which takes a second for a
+/// million variants; reading them back costs what they hold.
+const DELTAS_MAX: usize = 256;
 
-/// A change of more than one record in so many writes a new generation.
-const CHANGED_PARTS: usize = 20;
+/// A change of more than one record in so many writes a new generation, so that all deltas of one
+/// hold at most three times what it does.
+const CHANGED_PARTS: usize = 80;
 
 /// Why goods cannot be read or written.
 #[derive(Debug, thiserror::Error)]
