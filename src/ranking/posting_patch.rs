@@ -11,7 +11,8 @@ use crate::catalogue::column::{Column, ValueId};
 use crate::catalogue::row::Row;
 use crate::ranking::layout::{Layout, Stretches};
 use crate::ranking::posting::{
-    Codes, Dense, Holders, List, Lists, MISSING, Page, Postings, Values, is_dense, is_thin, is_wide,
+    Codes, Dense, Forward, Holders, List, Lists, MISSING, Page, Postings, Values, is_dense,
+    is_thin, is_wide,
 };
 use crate::ranking::renaming::{Renaming, stepped};
 use crate::ranking::words::BLOCK_BITS;
@@ -68,7 +69,7 @@ impl Postings {
         let change = edit.change();
         let forward = match &self.forward {
             None => None,
-            Some(forward) => Some(crate::ranking::posting::Forward {
+            Some(forward) => Some(Forward {
                 by_rank: forward
                     .by_rank
                     .after(n_values, &change, |unit| edit.layout.rank_at(unit))?,
@@ -234,22 +235,19 @@ impl Values {
                 owners
             }
         };
-        for units in change.around(&edit.layout.products) {
-            let (now, before) = edit.held(units, renaming);
-            before
-                .difference(&now)
-                .for_each(|value| owners[*value as usize].0 -= 1);
-            now.difference(&before)
-                .for_each(|value| owners[*value as usize].0 += 1);
-        }
-        for units in change.around(&edit.layout.groups) {
-            let (now, before) = edit.held(units, renaming);
-            before
-                .difference(&now)
-                .for_each(|value| owners[*value as usize].1 -= 1);
-            now.difference(&before)
-                .for_each(|value| owners[*value as usize].1 += 1);
-        }
+        let mut count_anew = |stretches, of: fn(&mut (u32, u32)) -> &mut u32| {
+            for units in change.around(stretches) {
+                let (now, before) = edit.held(units, renaming);
+                for value in before.difference(&now) {
+                    *of(&mut owners[*value as usize]) -= 1;
+                }
+                for value in now.difference(&before) {
+                    *of(&mut owners[*value as usize]) += 1;
+                }
+            }
+        };
+        count_anew(&edit.layout.products, |(products, _)| products);
+        count_anew(&edit.layout.groups, |(_, groups)| groups);
         owners
     }
 }
@@ -415,6 +413,7 @@ impl Codes {
         }
     }
 
+    /// Puts the value of one variant, or none; copies its chunk if another view shares it.
     fn set(&mut self, place: u32, value: Option<u32>) {
         let (chunk, inside) = (place as usize / BLOCK_BITS, place as usize % BLOCK_BITS);
         match self {
