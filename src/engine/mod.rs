@@ -21,7 +21,7 @@
 //!   a market is; [`preview`]: what a page would look like after changes; [`check`]: what publishing a draft would run into, [`why`] what
 //!   its selection says about one variant
 //! - [`assignments`]: which arms sessions get
-//! - [`markets`], [`mappings`], [`imports`] and their [`results`] ([`kept_imports`]), [`browse`]: shop fronts, feeds, looking around in the goods
+//! - [`markets`], [`mappings`], [`imports`] ([`feed_check`]) and their [`results`] ([`kept_imports`]), [`browse`]: shop fronts, feeds, looking around in the goods
 //! - [`keys`]: who may come in, [`uses`] when they last did; [`health`], [`jobs`], [`backups`], [`upkeep`]: keeping it running
 //! - [`error`]: what is refused, [`refusals`] what remembers it, [`audit`] who reads all of it
 //!
@@ -49,6 +49,7 @@ pub mod clock;
 pub mod commit;
 pub mod entropy;
 pub mod error;
+mod feed_check;
 mod fold;
 mod goods;
 mod harm;
