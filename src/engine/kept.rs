@@ -37,9 +37,16 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T> Kept<T> {
-    /// Adds what was replaced now; `bytes` are those that its successor does not share. Lets go of
-    /// what is too old or too much.
-    pub(in crate::engine) fn add(&mut self, value: Arc<T>, bytes: usize, now: Instant, keep: Keep) {
+    /// Adds what was replaced now; `bytes` are those that its successor does not share. Hands out
+    /// what is too old or too much, so that whoever holds a lock drops it afterwards.
+    pub(in crate::engine) fn add(
+        &mut self,
+        value: Arc<T>,
+        bytes: usize,
+        now: Instant,
+        keep: Keep,
+    ) -> Vec<Arc<T>> {
+        let mut gone = Vec::new();
         self.bytes += bytes;
         self.all.push_back(Replaced {
             value,
@@ -53,8 +60,9 @@ impl<T> Kept<T> {
                 break;
             }
             self.bytes -= oldest.bytes;
-            self.all.pop_front();
+            gone.extend(self.all.pop_front().map(|oldest| oldest.value));
         }
+        gone
     }
 
     /// What is kept, newest first.
@@ -81,11 +89,12 @@ mod tests {
         let (mut all, start) = (Kept::default(), Instant::now());
         let second = |n| start + Duration::from_secs(n);
         for (number, at) in [(1, 0), (2, 300), (3, 600)] {
-            all.add(Arc::new(number), 1, second(at), KEEP);
+            let gone = all.add(Arc::new(number), 1, second(at), KEEP);
+            assert!(gone.is_empty());
         }
         assert_eq!(kept(&all), [3, 2, 1]);
-        all.add(Arc::new(4), 1, second(601), KEEP);
-        assert_eq!(kept(&all), [4, 3, 2]);
+        let gone = all.add(Arc::new(4), 1, second(601), KEEP);
+        assert_eq!((kept(&all), *gone[0]), (vec![4, 3, 2], 1));
     }
 
     #[test]

@@ -311,7 +311,10 @@ impl Engine {
         let snapshot = Arc::new(snapshot);
         if let Some(before) = self.0.snapshot.swap(Some(Arc::clone(&snapshot))) {
             let bytes = before.bytes_apart(&snapshot);
-            lock(&self.0.replaced).add(before, bytes, Instant::now(), self.0.settings.keep);
+            let keep = self.0.settings.keep;
+            // Dropping a market takes a while; no cursor waits for it.
+            let gone = lock(&self.0.replaced).add(before, bytes, Instant::now(), keep);
+            drop(gone);
         }
         self.0.published.send_replace(revision);
     }
