@@ -57,11 +57,7 @@ pub fn evaluate_changed(
     if changed.is_empty() {
         return None;
     }
-    let mut compiled = CompiledSelection::new(selection, catalogue, today);
-    // What fits fewest rows says no first; the answer is the same in any order.
-    for rules in &mut compiled.rule_sets {
-        rules.sort_by_key(|rule| (!rule.can_begin(), rule.n_rows_about));
-    }
+    let compiled = CompiledSelection::new(selection, catalogue, today);
     let turned = |row: &&Row| compiled.fits(**row) != former.contains(**row);
     let lost = changed.vacant.iter().filter(|row| former.contains(**row));
     let moved = changed.live.iter().filter(turned).chain(lost);
