@@ -16,6 +16,8 @@
 #![expect(clippy::print_stdout, reason = "a bench prints figures")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
+mod chance;
+
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -25,6 +27,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::routing::get;
+use chance::Chance;
 use endcap::access::draft::{KeyDraft, ScopeDraft};
 use endcap::access::key::KeyRecord;
 use endcap::catalogue::market::{Market, MarketDraft};
@@ -81,24 +84,6 @@ fn answered() -> StoredAnswer {
 
 /// Categories of each storey.
 const STOREYS: [usize; 4] = [12, 96, 576, 2_880];
-
-/// A seeded stream of numbers.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(0x5851_f42d_4c95_7f2d)
-            .wrapping_add(0x1405_7b7e_f767_814f);
-        usize::try_from(self.0 >> 33).unwrap() % bound
-    }
-
-    /// Below `bound`, the smaller the likelier: the least of three draws.
-    fn skewed(&mut self, bound: usize) -> usize {
-        (0..3).map(|_| self.below(bound)).min().unwrap()
-    }
-}
 
 fn category(storey: usize, number: usize) -> String {
     format!("c{storey}-{number}")

@@ -5,9 +5,12 @@
 //! days over five years. Selections: one to three sets of one to four rules as merchandisers write
 //! them, drawn from a fixed seed; one in ten begins with excludes alone.
 
+mod chance;
+
 use std::hint::black_box;
 use std::sync::{Arc, LazyLock};
 
+use chance::Chance;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use endcap::catalogue::Catalogue;
 use endcap::catalogue::attribute::Declared;
@@ -31,25 +34,6 @@ const VARIANTS_PER_PRODUCT: usize = 4;
 
 static SMALL: LazyLock<Shop> = LazyLock::new(|| Shop::new(100_000));
 static LARGE: LazyLock<Shop> = LazyLock::new(|| Shop::new(1_000_000));
-
-/// A seeded stream of numbers.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(0x5851_f42d_4c95_7f2d)
-            .wrapping_add(0x1405_7b7e_f767_814f);
-        usize::try_from(self.0 >> 33).unwrap_or(0) % bound
-    }
-
-    /// Below `bound`, the smaller the likelier: the least of three draws.
-    fn skewed(&mut self, bound: usize) -> usize {
-        let draws = [self.below(bound), self.below(bound), self.below(bound)];
-        draws.into_iter().min().unwrap_or(0)
-    }
-}
 
 struct Shop {
     catalogue: Catalogue,
