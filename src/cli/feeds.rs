@@ -312,8 +312,8 @@ fn told_apart(by_name: Option<&'static str>, head: &str) -> Option<&'static str>
     let head = head.trim_start_matches(['\u{feff}', ' ', '\r', '\n']);
     let first = head.lines().next().unwrap_or_default().to_lowercase();
     let has = |sign: char, wanted: &[&str]| {
-        let names = first.split(sign).map(|name| name.trim_matches(['"', ' ']));
-        names.into_iter().any(|name| wanted.contains(&name))
+        let mut names = first.split(sign).map(|name| name.trim_matches(['"', ' ']));
+        names.any(|name| wanted.contains(&name))
     };
     let by_name = by_name.or(match head.bytes().next() {
         Some(b'<') => Some("google-xml"),

@@ -94,11 +94,12 @@ pub(in crate::cli) enum Promo {
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
     },
-    /// Let a suspended one go on
+    /// Let suspended ones go on
     #[command(after_help = "Example:\n  endcap promo resume prm_01k9tr6y0b2d4f6h8k0m2p4r6t")]
     Resume {
-        /// Its id
-        id: String,
+        /// Their ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
     },
     /// End some now
     #[command(after_help = "Example:\n  endcap promo end prm_01k9tr6y0b2d4f6h8k0m2p4r6t")]

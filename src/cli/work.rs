@@ -69,7 +69,7 @@ pub(in crate::cli) fn promo(client: &Client, format: Format, command: &Promo) ->
         }
         Promo::Suspend { ids } => stop(client, format, "suspend", ids)?,
         Promo::End { ids } => stop(client, format, "end", ids)?,
-        Promo::Resume { id } => act(client, format, (id, "resume"), Value::Null)?,
+        Promo::Resume { ids } => resume(client, format, ids)?,
         Promo::History { id } => history(client, format, id)?,
         Promo::Restore { id, revision } => {
             act(
@@ -139,6 +139,24 @@ fn stop(client: &Client, format: Format, action: &str, ids: &[String]) -> Outcom
         return Ok(());
     }
     let promotions: Vec<Value> = ids.iter().map(|id| json!({ "promotion": id })).collect();
+    step_all(client, format, action, &promotions)
+}
+
+/// Lets some go on, as they stand.
+fn resume(client: &Client, format: Format, ids: &[String]) -> Outcome<()> {
+    if let [id] = ids {
+        return act(client, format, (id, "resume"), Value::Null);
+    }
+    let as_it_stands = |id: &String| -> Outcome<Value> {
+        let stored = client.get(&path_of(id))?.body;
+        Ok(json!({ "promotion": id, "revision": stored["revision"] }))
+    };
+    let promotions: Outcome<Vec<Value>> = ids.iter().map(as_it_stands).collect();
+    step_all(client, format, "resume", &promotions?)
+}
+
+/// Takes one step with each of several promotions, and tells what came of each.
+fn step_all(client: &Client, format: Format, action: &str, promotions: &[Value]) -> Outcome<()> {
     let body = json!({ "action": action, "promotions": promotions });
     let call = Call::new("POST", "/v1/promotions/bulk").with(Payload::Json(body));
     let outcome = client.call(call)?.body;

@@ -123,6 +123,11 @@ fn what_was_decided_is_looked_up_and_taken_back() {
     let both = served.ada(&["promo", "suspend", cold, &warm]);
     both.ok();
     assert_eq!(both.out.matches("suspended").count(), 2, "{}", both.out);
+    let both = served.ada(&["promo", "resume", cold, &warm]);
+    both.ok();
+    assert_eq!(both.out.matches("suspended").count(), 0, "{}", both.out);
+    let again = served.ada(&["promo", "resume", cold, &warm]);
+    assert_eq!((again.code, again.out.lines().count()), (Some(4), 3));
     let some = served.ada(&["promo", "end", cold, "prm_00000000000000000000000000"]);
     assert_eq!(some.code, Some(4));
     holds(&some.err, "not-found");
