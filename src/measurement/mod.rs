@@ -1,9 +1,13 @@
 //! **Did it help, and may we believe it?**
 //!
 //! A measured promotion is shown to most sessions and withheld from the rest; what both then do
-//! is compared. Here stands the first half, the split; the sums and their judgement are to come.
+//! is compared. Here stand the split and the comparison; what is counted in between is to come.
 //!
 //! - [`split`]: which [`Arm`](split::Arm) of a promotion a session is in
+//! - [`summary`]: from exact sums to means, variances, third moments
+//! - [`compare`]: Shown against Withheld; [`tails`] of the distributions behind it
+//! - [`ratio_check`]: whether the arms hold the promised shares; [`power`]: how many sessions are
+//!   needed; [`many`]: many results at once
 //!
 //! Invariants: the arm is a pure function of split key, session key, salt and share, so any node,
 //! at any time, gives the same one, and nothing about it is stored; arms of different salts are
@@ -12,4 +16,10 @@
 //! Cost: one `SipHash` of the session key per request (about 20 ns), then four multiplications and
 //! one comparison per measured promotion, no allocation.
 
+pub mod compare;
+pub mod many;
+pub mod power;
+pub mod ratio_check;
 pub mod split;
+pub mod summary;
+pub mod tails;
