@@ -8,6 +8,8 @@ mod codes;
 mod desk;
 #[path = "cli/help.rs"]
 mod help;
+#[path = "cli/infer.rs"]
+mod infer;
 #[path = "cli/rig.rs"]
 mod rig;
 #[path = "cli/walk.rs"]

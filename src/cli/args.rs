@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::assign::Assign;
+use crate::cli::infer::Infer;
 use crate::cli::output::Format;
 use crate::cli::promo_args::Promo;
 
@@ -87,6 +88,14 @@ pub(in crate::cli) enum Command {
     #[command(after_help = "Examples:\n  endcap assign --market se s-1 s-2\n  \
                       endcap assign --market se - < sessions.txt")]
     Assign(Assign),
+    /// Compare sums of two arms offline: difference, lift, p, power; JSON lines in and out
+    #[command(
+        after_help = "Example:\n  echo '{\"id\":\"a\",\"method\":\"compare\",\"metric\":\"mean\",\
+        \"shown\":{\"n\":12,\"sum\":60,\"sum_squares\":420},\
+        \"withheld\":{\"n\":5,\"sum\":15,\"sum_squares\":65}}' | endcap infer\n\n\
+        Methods: compare (metric mean, proportion, ratio), srm, srm-sequential, power, bh, markets"
+    )]
+    Infer(Infer),
     /// API keys
     #[command(subcommand, after_help = "Example:\n  endcap key list")]
     Key(Key),

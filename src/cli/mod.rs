@@ -9,6 +9,7 @@
 //! - [`credential`]: which key a remote command uses
 //! - [`feeds`], [`page`], [`work`], [`whatif`], [`operate`]: remote commands
 //! - [`house`]: the rooms put together; [`serve`] and [`demo`] run them, [`sample`] makes a shop
+//! - [`infer`]: statistics of sums at hand, by themselves; [`infer_request`] reads them
 //! - [`stores`]: what is done with a data directory while no server runs
 //!
 //! Invariants: results on standard output, everything else on standard error; every failure has
@@ -22,6 +23,8 @@ mod demo;
 mod feeds;
 mod folder;
 mod house;
+mod infer;
+mod infer_request;
 mod operate;
 mod output;
 mod page;
@@ -91,6 +94,7 @@ fn obey(cli: &Cli) -> Outcome<()> {
             stopped(cli, &command.path)?.verify(format, &backup_dir(&settings, &command.path))
         }
         Command::Verify(command) => stores::verify_export(format, &command.path),
+        Command::Infer(command) => infer::infer(command),
         Command::Openapi => {
             say(&openapi());
             Ok(())
