@@ -12,5 +12,7 @@ mod help;
 mod infer;
 #[path = "cli/rig.rs"]
 mod rig;
+#[path = "cli/simulate.rs"]
+mod simulate;
 #[path = "cli/walk.rs"]
 mod walk;

@@ -11,6 +11,7 @@ use crate::cli::assign::Assign;
 use crate::cli::infer::Infer;
 use crate::cli::output::Format;
 use crate::cli::promo_args::Promo;
+use crate::cli::simulate::Simulate;
 
 /// Heading of the options that every command has, so that its own stand together.
 const EVERYWHERE: &str = "Options of every command";
@@ -96,6 +97,12 @@ pub(in crate::cli) enum Command {
         Methods: compare (metric mean, proportion, ratio), srm, srm-sequential, power, bh, markets"
     )]
     Infer(Infer),
+    /// Try the measuring on made-up sessions whose truth is known
+    #[command(
+        subcommand,
+        after_help = "Example:\n  endcap simulate shop --runs 10000"
+    )]
+    Simulate(Simulate),
     /// API keys
     #[command(subcommand, after_help = "Example:\n  endcap key list")]
     Key(Key),

@@ -9,7 +9,8 @@
 //! - [`credential`]: which key a remote command uses
 //! - [`feeds`], [`page`], [`work`], [`whatif`], [`operate`]: remote commands
 //! - [`house`]: the rooms put together; [`serve`] and [`demo`] run them, [`sample`] makes a shop
-//! - [`infer`]: statistics of sums at hand, by themselves; [`infer_request`] reads them
+//! - [`infer`]: statistics of sums at hand, by themselves; [`infer_request`] reads them;
+//!   [`simulate`]: how often they err
 //! - [`stores`]: what is done with a data directory while no server runs
 //!
 //! Invariants: results on standard output, everything else on standard error; every failure has
@@ -32,6 +33,7 @@ mod promo_args;
 mod sample;
 mod serve;
 mod settings;
+mod simulate;
 mod stores;
 mod whatif;
 mod work;
@@ -95,6 +97,7 @@ fn obey(cli: &Cli) -> Outcome<()> {
         }
         Command::Verify(command) => stores::verify_export(format, &command.path),
         Command::Infer(command) => infer::infer(command),
+        Command::Simulate(command) => simulate::simulate(format, command),
         Command::Openapi => {
             say(&openapi());
             Ok(())
