@@ -90,11 +90,22 @@ pub(in crate::cli) enum Command {
                       endcap assign --market se - < sessions.txt")]
     Assign(Assign),
     /// Compare sums of two arms offline: difference, lift, p, power; JSON lines in and out
+    ///
+    /// Each line is an object with a method and what it takes:
+    ///
+    /// compare (metric mean, proportion or ratio; shown, withheld): difference, lift, chances
+    ///
+    /// srm, srm-sequential: whether the arms hold the promised shares
+    ///
+    /// power: sessions, lift or power from the other two
+    ///
+    /// bh, markets: many results at once
+    ///
+    /// Lines such as
+    /// {"method":"compare","metric":"mean","shown":{"n":12,"sum":60,"sum_squares":420},"withheld":{"n":5,"sum":15,"sum_squares":65}}
     #[command(
-        after_help = "Example:\n  echo '{\"id\":\"a\",\"method\":\"compare\",\"metric\":\"mean\",\
-        \"shown\":{\"n\":12,\"sum\":60,\"sum_squares\":420},\
-        \"withheld\":{\"n\":5,\"sum\":15,\"sum_squares\":65}}' | endcap infer\n\n\
-        Methods: compare (metric mean, proportion, ratio), srm, srm-sequential, power, bh, markets"
+        after_help = "Example:\n  endcap infer requests.ndjson",
+        verbatim_doc_comment
     )]
     Infer(Infer),
     /// Try the measuring on made-up sessions whose truth is known

@@ -13,6 +13,7 @@ const ERRORS: f64 = 3.0;
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Simulate {
     /// Sessions of a shop whose lift is known: errors, intervals, peeking, power
+    #[command(after_help = "Example:\n  endcap simulate shop --runs 10000 --seed 7")]
     Shop(Shop),
 }
 
