@@ -92,17 +92,13 @@ pub(in crate::cli) enum Command {
     /// Compare sums of two arms offline: difference, lift, p, power; JSON lines in and out
     ///
     /// Each line is an object with a method and what it takes:
+    ///   compare              difference and lift of shown and withheld; metric is mean,
+    ///                        proportion or ratio
+    ///   srm, srm-sequential  whether observed, or blocks by day, hold the weights
+    ///   power                sessions, lift or power from the other two
+    ///   bh, markets          many results at once
     ///
-    /// compare (metric mean, proportion or ratio; shown, withheld): difference, lift, chances
-    ///
-    /// srm, srm-sequential: whether the arms hold the promised shares
-    ///
-    /// power: sessions, lift or power from the other two
-    ///
-    /// bh, markets: many results at once
-    ///
-    /// Lines such as
-    /// {"method":"compare","metric":"mean","shown":{"n":12,"sum":60,"sum_squares":420},"withheld":{"n":5,"sum":15,"sum_squares":65}}
+    /// Such as {"method":"srm","weights":[80,20],"observed":[39700,10300]}; the README has more.
     #[command(
         after_help = "Example:\n  endcap infer requests.ndjson",
         verbatim_doc_comment

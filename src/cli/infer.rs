@@ -14,7 +14,7 @@ use crate::cli::infer_request::{Fields, Refused};
 use crate::cli::output::{Failure, Outcome, say};
 use crate::measurement::compare::{ArmSums, Asked, Bayes, Comparison, Effect, Interval, compare};
 use crate::measurement::many::{Pooled, benjamini_hochberg, markets};
-use crate::measurement::power::Figure;
+use crate::measurement::power::Design;
 use crate::measurement::ratio_check::{self, ALARM_BELOW};
 use crate::measurement::summary::{PairSums, Summary, Sums, SumsError};
 
@@ -242,7 +242,7 @@ fn respond_power(fields: &mut Fields) -> Result<Map<String, Value>, Refused> {
     let needed =
         |value: Option<f64>, pointer: &str| value.ok_or_else(|| Refused::new("required", pointer));
     let is_share = |share: f64| 0.0 < share && share < 1.0;
-    let figure = Figure {
+    let design = Design {
         alpha: alpha(fields)?,
         mean: needed(fields.number("mean", |mean| 0.0 < mean)?, "/mean")?,
         sd: needed(fields.number("sd", |sd| 0.0 < sd)?, "/sd")?,
@@ -250,18 +250,18 @@ fn respond_power(fields: &mut Fields) -> Result<Map<String, Value>, Refused> {
     };
     let sessions = fields.number("sessions", |sessions| 0.0 < sessions)?;
     let lift = fields.number("lift", |lift| lift != 0.0)?;
-    let power = fields.number("power", |power| figure.alpha < power && power < 1.0)?;
+    let power = fields.number("power", |power| design.alpha < power && power < 1.0)?;
     let (sessions, lift, power) = match (sessions, lift, power) {
-        (None, Some(lift), Some(power)) => (figure.sessions(lift, power), lift, power),
-        (Some(sessions), None, Some(power)) => (sessions, figure.lift(sessions, power), power),
-        (Some(sessions), Some(lift), None) => (sessions, lift, figure.power(sessions, lift)),
+        (None, Some(lift), Some(power)) => (design.sessions(lift, power), lift, power),
+        (Some(sessions), None, Some(power)) => (sessions, design.lift(sessions, power), power),
+        (Some(sessions), Some(lift), None) => (sessions, lift, design.power(sessions, lift)),
         (Some(_), Some(_), Some(_)) => return Err(Refused::new("contradiction", "")),
         _ => return Err(Refused::new("required", "")),
     };
     Ok(object(json!({
         "sessions": sessions, "lift": lift, "power": power,
-        "sessions_withheld": sessions * (1.0 - figure.share_shown),
-        "difference": lift * figure.mean,
+        "sessions_withheld": sessions * (1.0 - design.share_shown),
+        "difference": lift * design.mean,
     })))
 }
 

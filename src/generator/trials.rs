@@ -9,9 +9,10 @@ use rayon::prelude::*;
 use crate::generator::traffic::{Crowd, Visit, Visits};
 use crate::measurement::compare::{ArmSums, Asked, Comparison, compare};
 use crate::measurement::many::benjamini_hochberg;
-use crate::measurement::power::Figure;
+use crate::measurement::moments::{Figure, Moments, Overflow, Read, Vector};
+use crate::measurement::power::Design;
 use crate::measurement::ratio_check;
-use crate::measurement::summary::{PairSums, Sums};
+use crate::measurement::summary::Sums;
 
 const ALPHA: f64 = 0.05;
 
@@ -82,12 +83,11 @@ pub fn trials(runs: usize, seed: u64) -> Vec<Finding> {
     all
 }
 
-/// The sums of one experiment.
+/// The sums of one experiment, by arm: Shown, then Withheld.
 #[derive(Default)]
 struct Experiment {
-    clicks: [Sums; 2],
-    rate: [PairSums; 2],
-    /// What each buyer paid, by arm.
+    moments: [Moments; 2],
+    /// What each buyer paid.
     paid: [Vec<i64>; 2],
 }
 
@@ -102,33 +102,36 @@ impl Experiment {
 
     fn add(&mut self, visit: &Visit) {
         let arm = usize::from(!visit.is_shown);
-        let (clicks, displays) = (i128::from(visit.clicks), i128::from(visit.displays));
-        let sums = &mut self.clicks[arm];
-        sums.n += 1;
-        sums.sum += clicks;
-        sums.squares = Some(sums.squares.unwrap_or(0) + clicks * clicks);
-        let rate = &mut self.rate[arm];
-        rate.n += 1;
-        rate.num = (rate.num.0 + clicks, rate.num.1 + clicks * clicks);
-        rate.den = (rate.den.0 + displays, rate.den.1 + displays * displays);
-        rate.products += clicks * displays;
+        let (displays, clicks) = (i64::from(visit.displays), i64::from(visit.clicks));
+        let did = Vector([displays, clicks, 0, 0, visit.revenue, 0]);
+        self.moments[arm].add(&did);
         if visit.revenue != 0 {
             self.paid[arm].push(visit.revenue);
         }
     }
 
+    fn read(&self, arm: usize) -> Read<'_> {
+        let read = self.moments[arm].read();
+        read.expect("sums of some hundred thousand sessions are small")
+    }
+
     fn clicks(&self, asked: &Asked) -> Comparison {
-        judge(self.clicks.map(ArmSums::Mean), asked)
+        let sums = |arm: usize| self.read(arm).figure(Figure::Clicks).map(ArmSums::Mean);
+        judge([sums(0), sums(1)].map(counted), asked)
     }
 
     fn rate(&self, asked: &Asked) -> Comparison {
-        judge(self.rate.map(ArmSums::Ratio), asked)
+        let sums = |arm: usize| self.read(arm).ratio(Figure::Clicks, Figure::Displays);
+        judge(
+            [sums(0), sums(1)].map(|sums| counted(sums.map(ArmSums::Ratio))),
+            asked,
+        )
     }
 
     fn revenue(&self, cap: i64, asked: &Asked) -> Comparison {
         let arm = |arm: usize| {
             let mut sums = Sums {
-                n: self.clicks[arm].n,
+                n: self.read(arm).n().unsigned_abs(),
                 sum: 0,
                 squares: Some(0),
                 cubes: Some(0),
@@ -151,6 +154,10 @@ impl Experiment {
         let place = (99 * paid.len()).div_ceil(100);
         paid.get(place.saturating_sub(1)).copied().unwrap_or(0)
     }
+}
+
+fn counted(sums: Result<ArmSums, Overflow>) -> ArmSums {
+    sums.expect("sessions were added, none removed")
 }
 
 fn judge(arms: [ArmSums; 2], asked: &Asked) -> Comparison {
@@ -410,12 +417,14 @@ fn ratio(runs: usize, seed: u64) -> Vec<Finding> {
 fn power(runs: usize, seed: u64) -> Vec<Finding> {
     const LIFT: f64 = 0.05;
     let known = Experiment::of(CROWD, 400_000, seed);
-    let summary = ArmSums::Mean(known.clicks[0]).summary();
-    let summary = summary.expect("sums of sessions are possible and small");
+    let sums = counted(known.read(0).figure(Figure::Clicks).map(ArmSums::Mean));
+    let summary = sums
+        .summary()
+        .expect("sums of sessions are possible and small");
     let figure = summary
         .mean
         .zip(summary.variance)
-        .map(|(mean, variance)| Figure {
+        .map(|(mean, variance)| Design {
             alpha: ALPHA,
             mean,
             sd: variance.sqrt(),

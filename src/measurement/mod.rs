@@ -4,6 +4,7 @@
 //! is compared. Here stand the split and the comparison; what is counted in between is to come.
 //!
 //! - [`split`]: which [`Arm`](split::Arm) of a promotion a session is in
+//! - [`moments`]: exact sums of what sessions did
 //! - [`summary`]: from exact sums to means, variances, third moments
 //! - [`compare`]: Shown against Withheld; [`tails`] of the distributions behind it
 //! - [`ratio_check`]: whether the arms hold the promised shares; [`power`]: how many sessions are
@@ -18,6 +19,7 @@
 
 pub mod compare;
 pub mod many;
+pub mod moments;
 pub mod power;
 pub mod ratio_check;
 pub mod split;

@@ -5,9 +5,9 @@
 
 use crate::measurement::tails::{normal_above, normal_two_sided};
 
-/// What is known of the figure and the split.
+/// What is known of a figure and its split before it is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Figure {
+pub struct Design {
     /// Chance of an error that is accepted.
     pub alpha: f64,
     /// Mean per session of Withheld; of a ratio, the ratio.
@@ -18,7 +18,7 @@ pub struct Figure {
     pub share_shown: f64,
 }
 
-impl Figure {
+impl Design {
     /// Chance of seeing a true lift, a fraction, with so many sessions of both arms.
     pub fn power(&self, sessions: f64, lift: f64) -> f64 {
         self.power_at(lift * self.mean / self.stderr(sessions))
@@ -80,11 +80,11 @@ mod tests {
             share_shown in 0.5..0.99_f64,
             sd in 0.1..1_000.0_f64,
         ) {
-            let figure = Figure { alpha: 0.05, mean: 90.0, sd, share_shown };
-            let sessions = figure.sessions(lift, power);
-            prop_assert!((figure.power(sessions, lift) - power).abs() < 1e-9);
-            prop_assert!((figure.lift(sessions, power) - lift).abs() < 1e-9 * lift);
-            let even = Figure { share_shown: 0.5, ..figure };
+            let design = Design { alpha: 0.05, mean: 90.0, sd, share_shown };
+            let sessions = design.sessions(lift, power);
+            prop_assert!((design.power(sessions, lift) - power).abs() < 1e-9);
+            prop_assert!((design.lift(sessions, power) - lift).abs() < 1e-9 * lift);
+            let even = Design { share_shown: 0.5, ..design };
             let times = 0.25 / (share_shown * (1.0 - share_shown));
             prop_assert!((sessions / even.sessions(lift, power) - times).abs() < 1e-9 * times);
         }
