@@ -98,7 +98,7 @@ pub(in crate::cli) enum Command {
     ///   power                sessions, lift or power from the other two
     ///   bh, markets          many results at once
     ///
-    /// Such as {"method":"srm","weights":[80,20],"observed":[39700,10300]}; the README has more.
+    /// Such as {"method":"power","mean":90,"sd":700,"share_shown":0.8,"lift":0.04,"power":0.8}
     #[command(
         after_help = "Example:\n  endcap infer requests.ndjson",
         verbatim_doc_comment
