@@ -98,7 +98,7 @@ pub(in crate::cli) enum Command {
     ///   power                sessions, lift or power from the other two
     ///   bh, markets          many results at once
     ///
-    /// Such as {"method":"power","mean":90,"sd":700,"share_shown":0.8,"lift":0.04,"power":0.8}
+    /// The README shows requests under "Figures you already have".
     #[command(
         after_help = "Example:\n  endcap infer requests.ndjson",
         verbatim_doc_comment
