@@ -5,6 +5,7 @@
 //!
 //! - [`split`]: which [`Arm`](split::Arm) of a promotion a session is in
 //! - [`moments`]: exact sums of what sessions did
+//! - [`histogram`]: money in buckets, to be capped afterwards without an error
 //! - [`summary`]: from exact sums to means, variances, third moments
 //! - [`compare`]: Shown against Withheld; [`tails`] of the distributions behind it
 //! - [`ratio_check`]: whether the arms hold the promised shares; [`power`]: how many sessions are
@@ -18,6 +19,7 @@
 //! one comparison per measured promotion, no allocation.
 
 pub mod compare;
+pub mod histogram;
 pub mod many;
 pub mod moments;
 pub mod power;
