@@ -94,9 +94,15 @@ impl Histogram {
     }
 
     /// Sessions whose value is not 0.
-    pub fn nonzero(&self) -> i64 {
+    ///
+    /// # Errors
+    /// [`Overflow`] if a sum ever overflowed: the buckets are gone, and 0 would be a lie.
+    pub fn nonzero(&self) -> Result<i64, Overflow> {
+        if self.is_poisoned {
+            return Err(Overflow);
+        }
         let others = self.buckets.iter().filter(|(place, _)| *place != 0);
-        others.map(|(_, own)| own.n).sum()
+        Ok(others.map(|(_, own)| own.n).sum())
     }
 
     fn shift(&mut self, value: i64, n: i64) {
@@ -132,21 +138,28 @@ impl Histogram {
 impl Cap {
     /// Upper end of the bucket that holds the 99th percentile, by size, of the values of all these
     /// histograms that are not 0; `None` if there are fewer than `at_least` of them.
-    pub fn of(all: &[&Histogram], at_least: u64) -> Option<Self> {
+    ///
+    /// # Errors
+    /// [`Overflow`] if a sum of one of them ever overflowed: a cap of the others alone would stand
+    /// for one arm only, and it is fixed for the epoch.
+    pub fn of(all: &[&Histogram], at_least: u64) -> Result<Option<Self>, Overflow> {
+        if all.iter().any(|histogram| histogram.is_poisoned) {
+            return Err(Overflow);
+        }
         let own = all.iter().flat_map(|histogram| &histogram.buckets);
         let nonzero = own.filter(|(place, _)| *place != 0);
         let mut sizes: Vec<(i32, i64)> = nonzero.map(|(place, own)| (place.abs(), own.n)).collect();
         sizes.sort_unstable();
         let n: i128 = sizes.iter().map(|(_, n)| i128::from(*n)).sum();
         if n < i128::from(at_least.max(1)) {
-            return None;
+            return Ok(None);
         }
         let mut below = 0;
         let reached = sizes.into_iter().find(|(_, own)| {
             below += i128::from(*own);
             99 * n <= 100 * below
         });
-        reached.map(|(place, _)| Self(end_of(place)))
+        Ok(reached.map(|(place, _)| Self(end_of(place))))
     }
 
     /// In minor units.
@@ -285,8 +298,8 @@ mod tests {
             sizes.sort_unstable();
             let expected = (99 * sizes.len()).div_ceil(100).checked_sub(1);
             let expected = expected.map(|place| Cap(end_of(sizes[place])));
-            prop_assert_eq!(Cap::of(&[&of(&one), &of(&other)], 1), expected);
-            prop_assert_eq!(Cap::of(&[&of(&one), &of(&other)], sizes.len() as u64 + 1), None);
+            prop_assert_eq!(Cap::of(&[&of(&one), &of(&other)], 1), Ok(expected));
+            prop_assert_eq!(Cap::of(&[&of(&one), &of(&other)], sizes.len() as u64 + 1), Ok(None));
         }
 
         /// Laws 4 and 8.
@@ -318,5 +331,17 @@ mod tests {
         let mut other = of(&[1]);
         other.merge(&histogram);
         assert_eq!(other.capped(Cap(100)), Err(Overflow));
+    }
+
+    /// A poisoned histogram has lost its buckets. Its arm once dropped out of the pool without a
+    /// word, so that the other arm alone fixed the cap of both.
+    #[test]
+    fn no_cap_comes_from_what_overflowed() {
+        let mut poisoned = of(&[50_000; 300]);
+        poisoned.add(i64::MAX);
+        let sound = of(&[100; 300]);
+        assert_eq!(Cap::of(&[&poisoned, &sound], 200), Err(Overflow));
+        assert_eq!(poisoned.nonzero(), Err(Overflow));
+        assert_eq!(sound.nonzero(), Ok(300));
     }
 }
