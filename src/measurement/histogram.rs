@@ -220,6 +220,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::measurement::moments::{Figure, Moments, Vector};
 
     #[test]
     fn buckets_are_those_of_the_specification() {
@@ -289,6 +290,38 @@ mod tests {
             prop_assert_eq!(of(&own).capped(cap), Ok(cut(&own, cap.minor())));
             let all = Cap(end_of(own.iter().map(|value| place(*value).abs()).max().unwrap_or(0)));
             prop_assert_eq!(of(&own).capped(all), Ok(cut(&own, u64::MAX >> 1)));
+        }
+
+        /// Law 10: uncapped, a histogram holds what the moments of the same sessions hold.
+        #[test]
+        fn uncapped_sums_are_the_moments(own in values()) {
+            let mut moments = Moments::default();
+            for value in &own {
+                moments.add(&Vector([0, 0, 0, 0, *value, 0]));
+            }
+            let expected = moments.read().unwrap().figure(Figure::Revenue);
+            let all = Cap(end_of(place(i64::MAX)));
+            prop_assert_eq!(of(&own).capped(all), expected);
+            let n_nonzero = moments.read().unwrap().nonzero(Figure::Revenue);
+            prop_assert_eq!(of(&own).nonzero(), Ok(n_nonzero));
+        }
+
+        /// Law 4: brackets and sides do not matter, and nothing added is nothing changed.
+        #[test]
+        fn merging_has_no_brackets_no_sides_and_a_neutral(
+            one in values(), other in values(), third in values(),
+        ) {
+            let merged = |one: &Histogram, other: &Histogram| {
+                let mut both = one.clone();
+                both.merge(other);
+                both
+            };
+            let (one, other, third) = (of(&one), of(&other), of(&third));
+            let left = merged(&merged(&one, &other), &third);
+            prop_assert_eq!(left, merged(&one, &merged(&other, &third)));
+            prop_assert_eq!(merged(&one, &other), merged(&other, &one));
+            prop_assert_eq!(&merged(&one, &Histogram::default()), &one);
+            prop_assert_eq!(&merged(&Histogram::default(), &one), &one);
         }
 
         #[test]
