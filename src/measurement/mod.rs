@@ -1,7 +1,7 @@
 //! **Did it help, and may we believe it?**
 //!
 //! A measured promotion is shown to most sessions and withheld from the rest; what both then do
-//! is compared. Here stand the split and the comparison; what is counted in between is to come.
+//! is compared. Here stand the split, the sums and the comparison; the counting itself is to come.
 //!
 //! - [`split`]: which [`Arm`](split::Arm) of a promotion a session is in
 //! - [`moments`]: exact sums of what sessions did
