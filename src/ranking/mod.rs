@@ -14,7 +14,8 @@
 //! - [`page`]: the answer, by one of three plans that give the same items: [`eager`] from the
 //!   shortest list or by a scan of words, or the lazy [`merge`]
 //! - [`cursor`]: where the next page begins; [`explain`]: why a variant stands where it stands;
-//!   [`diff`]: what other promotions would change on a page
+//!   [`diff`]: what other promotions would change on a page; [`differs`]: which promotions make a
+//!   difference to it at all
 //!
 //! This room knows neither sessions nor arms, permissions nor time: it sees one mask.
 //!
@@ -31,6 +32,7 @@ mod classes;
 mod clause;
 pub mod cursor;
 pub mod diff;
+pub mod differs;
 mod eager;
 pub mod edit;
 pub mod explain;
@@ -46,6 +48,7 @@ mod posting_patch;
 #[cfg(test)]
 mod promises;
 pub mod query;
+mod reach;
 mod renaming;
 mod seen;
 mod serve;

@@ -19,7 +19,7 @@ use crate::ranking::twin::{
 };
 
 /// Variants `u0`, `u1`, … with falling scores, each its own product.
-fn falling(n: i32) -> Vec<Arc<ProductRecord>> {
+pub(super) fn falling(n: i32) -> Vec<Arc<ProductRecord>> {
     scored((0..n).map(|place| n - place))
 }
 
@@ -31,7 +31,7 @@ fn scored(scores: impl IntoIterator<Item = i32>) -> Vec<Arc<ProductRecord>> {
     scores.into_iter().enumerate().map(record).collect()
 }
 
-fn scene(products: Vec<Arc<ProductRecord>>, boosts: &[(BoostLevel, &[&str])]) -> Scene {
+pub(super) fn scene(products: Vec<Arc<ProductRecord>>, boosts: &[(BoostLevel, &[&str])]) -> Scene {
     let (catalogue, _) = Catalogue::build(market(), BTreeMap::new(), products, Vec::new());
     let rows = |keys: &[&str]| -> RowSet {
         keys.iter()

@@ -53,6 +53,19 @@ impl Pile {
         }
     }
 
+    /// Begins at the first place behind `n_primary` hits of the panel's own, wherever the request
+    /// asks to begin.
+    pub(super) fn from_the_first(n_primary: usize, wanted: usize) -> Self {
+        Self {
+            units: Vec::new(),
+            last: None,
+            from: None,
+            skip: 0,
+            wanted,
+            seen: Seen::from_the_first(wanted + n_primary),
+        }
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.wanted <= self.units.len()
     }

@@ -42,7 +42,7 @@ pub(super) struct Scene {
 /// What the definition says about a query.
 #[derive(Debug, PartialEq)]
 pub(super) struct Expected {
-    rows: Vec<(Row, Option<BoostLevel>)>,
+    pub(super) rows: Vec<(Row, Option<BoostLevel>)>,
     facets: Vec<Vec<(Value, u32)>>,
 }
 
@@ -79,7 +79,7 @@ impl Scene {
         applicable.map(|(_, _, level)| level).max()
     }
 
-    fn matches(&self, query: &Query, row: Row, but: Option<&Attr>) -> bool {
+    pub(super) fn matches(&self, query: &Query, row: Row, but: Option<&Attr>) -> bool {
         let facts = self.catalogue.facts(row);
         let asked = query
             .filter
@@ -106,7 +106,7 @@ impl Scene {
             && first_failure(&RuleSet(asked.collect()), &facts, &query.today).is_none()
     }
 
-    fn owner(&self, row: Row, group_by: GroupBy) -> (u32, u32) {
+    pub(super) fn owner(&self, row: Row, group_by: GroupBy) -> (u32, u32) {
         match group_by {
             GroupBy::Variant => (0, row.0),
             GroupBy::Product => (1, self.catalogue.product_of(row).0),

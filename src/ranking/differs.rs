@@ -1,0 +1,702 @@
+//! Which promotions make a difference to a page.
+//!
+//! A promotion makes one if the page would be another with its bit of the mask the other way round,
+//! all other bits as they are. The two pages are the same pair whichever of them is served, so the
+//! answer does not depend on the arm that a session is in.
+//!
+//! Pages are compared as lists of what a place stands for: variants, products or product groups,
+//! as the request groups. Which variant stands for a group is no part of it.
+//!
+//! **Why hardly any page is made twice.** Let A be the served page, B the other one and p the
+//! promotion. Flipping p changes the places of the variants that p *decides*, and all of them the
+//! same way: where a boost comes or a demotion goes they only rise, else they only fall. The
+//! places of all other variants stay. So, of the groups on A in their order:
+//!
+//! 1. If their places in B do not ascend, or one is no longer behind the cursor, A and B differ.
+//! 2. Else B differs only if a group that is not on A comes before the last one that is. A group
+//!    comes to be there by a variant that p decides and whose place in B lies between the cursor
+//!    and the last group's; those are looked for by their ranks, which follow from the two places.
+//!    Where variants fall and there is no cursor, there is none, as all others were behind already.
+//! 3. Where variants fall and the last group is one of them, groups that p leaves alone may come
+//!    before it as well. Only then, and in two cases more, a page is made: where an offset begins
+//!    the page, because groups before it may have changed places among themselves; and where an
+//!    attribute sorts a large result, because no ranks follow from places there.
+//!
+//! Cost of a page of k groups with s siblings each: k · s masks; for every promotion the places of
+//! the groups that it holds, and words up to the first variant of it that comes onto the page.
+//! Whether a promotion holds anything of the result costs one walk over the filter's blocks, up to
+//! the first variant of each; an unfiltered result has nearly all of them in the first block.
+
+use std::ops::Range;
+
+use crate::domain::boost::BoostLevel;
+use crate::promotion::slot::{Slot, SlotMask};
+use crate::ranking::ask::Ask;
+use crate::ranking::build::MarketView;
+use crate::ranking::cursor::Place;
+use crate::ranking::filter::{By, Walk};
+use crate::ranking::matching::Matching;
+use crate::ranking::order::Effect;
+use crate::ranking::page::Page;
+use crate::ranking::query::Query;
+use crate::ranking::reach::{Reach, held_words};
+use crate::ranking::serve::{Pile, serve, words_worth};
+use crate::ranking::words::{BLOCK_BITS, BLOCK_WORDS, and_into, members};
+
+/// Most pages made to answer one request; what would need more counts as differing.
+const MERGES_MAX: u32 = 32;
+
+/// What promotions have to do with a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// Those of the asked ones that hold a variant of the result, on this page or not.
+    pub reachable: SlotMask,
+    /// Those of the reachable ones without whose bit, or with it, the page would be another.
+    pub differing: SlotMask,
+    /// Pages that were made to find out.
+    pub n_merges: u32,
+    /// Promotions that count as differing because that would have been too many.
+    pub n_unchecked: u32,
+}
+
+/// Which of the `asked` promotions are reachable from a page, and to which it owes something.
+///
+/// `page` is what `query` gives under `mask`; `asked` are slots that the category allows, whether
+/// they are in `mask` or withheld. Slots that the view does not have are neither.
+pub fn differs(
+    view: &MarketView,
+    query: &Query,
+    mask: SlotMask,
+    page: &Page,
+    asked: SlotMask,
+) -> Compared {
+    let taken = view.table.level_masks().into_iter();
+    let asked = asked & taken.fold(SlotMask::EMPTY, |all, own| all | own);
+    let mut compared = Compared::default();
+    if asked.is_empty() || page.total == 0 {
+        return compared;
+    }
+    let mut ask = Ask::new(view, query, mask);
+    let matching = known_matching(&ask, query, page);
+    let reach = Reach::new(&ask, &matching, asked);
+    compared.reachable = reach.slots;
+    let (_, is_by_relevance) = query.attribute_keys();
+    if !is_by_relevance || query.limit == 0 || page.total <= page.offset || reach.slots.is_empty() {
+        return compared;
+    }
+    let (primary, _) = ask.primary(query);
+    let n_own = primary.len().saturating_sub(page.offset as usize);
+    let wanted = query.limit.min(page.total - page.offset) as usize;
+    if wanted <= n_own {
+        return compared;
+    }
+    let from = query.from.as_ref().and_then(|position| position.last);
+    let n_before = match from {
+        Some(_) => 0,
+        None => (page.offset as usize).saturating_sub(primary.len()),
+    };
+    let mut comparison = Comparison {
+        query,
+        mask,
+        from,
+        primary,
+        wanted,
+        served: owners_of(&ask, page),
+        is_deep: 0 < n_before,
+        window: Window::default(),
+        matching,
+        reach,
+        ask,
+    };
+    comparison.window = if comparison.is_deep {
+        compared.n_merges += 1;
+        comparison.prefix(n_before + wanted - n_own)
+    } else {
+        let units = page.items.iter().skip(n_own);
+        let units = units.filter_map(|item| view.base.layout.unit_of_row(item.row));
+        Window::new(&comparison.ask, units.collect(), wanted - n_own)
+    };
+    comparison.all(compared)
+}
+
+/// What the result holds, counted again only where it may be little enough to be gathered.
+fn known_matching(ask: &Ask<'_>, query: &Query, page: &Page) -> Matching {
+    if page.total as usize <= ask.eager_max() {
+        return Matching::new(&ask.filter, query.group_by, ask.eager_max());
+    }
+    Matching {
+        total: page.total,
+        units: None,
+    }
+}
+
+fn owners_of(ask: &Ask<'_>, page: &Page) -> Vec<u32> {
+    let rows = page.items.iter().map(|item| item.row);
+    let units = rows.filter_map(|row| ask.view.base.layout.unit_of_row(row));
+    units.map(|unit| ask.owner(unit)).collect()
+}
+
+/// The groups that stand on the served page behind the panel's own hits, in order; of a deep page
+/// all from the first place on.
+#[derive(Default)]
+struct Window {
+    spots: Vec<Spot>,
+    /// Their names, ascending.
+    owners: Vec<u32>,
+    /// Whether other groups may follow.
+    is_full: bool,
+}
+
+/// A group on the served page.
+struct Spot {
+    unit: u32,
+    place: Place,
+    /// Promotions that hold the variant that is shown.
+    slots: SlotMask,
+    /// Promotions that hold a variant of the group.
+    around: SlotMask,
+}
+
+impl Window {
+    /// Of the units that are shown; there is room for so many.
+    fn new(ask: &Ask<'_>, units: Vec<u32>, room: usize) -> Self {
+        let by_unit = &ask.view.by_unit;
+        let mut owners: Vec<u32> = units.iter().map(|unit| ask.owner(*unit)).collect();
+        owners.sort_unstable();
+        let is_full = room <= units.len();
+        let spot = |unit: u32| {
+            let slots = by_unit.at(unit);
+            let around = match ask.stretches {
+                None => slots,
+                Some(stretches) => {
+                    let siblings = stretches.around(unit).map(|sibling| by_unit.at(sibling));
+                    siblings.fold(SlotMask::EMPTY, |all, own| all | own)
+                }
+            };
+            Spot {
+                unit,
+                place: ask.place(unit),
+                slots,
+                around,
+            }
+        };
+        Self {
+            spots: units.into_iter().map(spot).collect(),
+            owners,
+            is_full,
+        }
+    }
+}
+
+/// What can be said without making the other page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Same,
+    Other,
+    Unsure,
+}
+
+/// One promotion turned the other way round.
+#[derive(Clone, Copy)]
+struct Flip {
+    slot: Slot,
+    effect: Effect,
+    /// The applicable slots on the other side.
+    other: SlotMask,
+    /// Whether what it decides rises.
+    rises: bool,
+}
+
+/// A served page and what is needed to tell other ones from it.
+struct Comparison<'a> {
+    query: &'a Query,
+    /// The request, its mask now the one of the other side.
+    ask: Ask<'a>,
+    /// The applicable slots under which the page was served.
+    mask: SlotMask,
+    matching: Matching,
+    reach: Reach,
+    /// The cursor.
+    from: Option<Place>,
+    primary: Vec<u32>,
+    /// Places on the page, those of the panel's own hits included.
+    wanted: usize,
+    /// What they stand for.
+    served: Vec<u32>,
+    /// Whether places are passed over that no cursor stands for.
+    is_deep: bool,
+    window: Window,
+}
+
+impl Comparison<'_> {
+    /// Asks for one promotion after the other.
+    fn all(&mut self, mut compared: Compared) -> Compared {
+        for slot in self.reach.slots.iter() {
+            let own = SlotMask::of(slot);
+            let mut other = self.mask;
+            other ^= own;
+            let level = self.ask.view.table.level(slot);
+            let flip = Flip {
+                slot,
+                effect: Effect::from(Some(level)),
+                other,
+                rises: (level == BoostLevel::Demoted) == self.mask.contains(slot),
+            };
+            self.ask.mask = other;
+            let is_other = match self.verdict(flip) {
+                Verdict::Same => false,
+                Verdict::Other => true,
+                Verdict::Unsure if compared.n_merges < MERGES_MAX => {
+                    compared.n_merges += 1;
+                    self.other_page() != self.served
+                }
+                Verdict::Unsure => {
+                    compared.n_unchecked += 1;
+                    true
+                }
+            };
+            if is_other {
+                compared.differing |= own;
+            }
+        }
+        compared
+    }
+
+    /// The first groups of the result under the served mask.
+    fn prefix(&self, n: usize) -> Window {
+        let mut pile = Pile::from_the_first(self.primary.len(), n);
+        let words_max = words_worth(&self.ask, &self.matching);
+        serve(&self.ask, &self.matching, &mut pile, words_max);
+        let units = pile.units.into_iter().map(|(unit, _)| unit);
+        Window::new(&self.ask, units.collect(), n)
+    }
+
+    /// What the places of the other page stand for.
+    fn other_page(&self) -> Vec<u32> {
+        let mut pile = Pile::new(self.query, &self.primary, self.wanted);
+        let words_max = words_worth(&self.ask, &self.matching);
+        serve(&self.ask, &self.matching, &mut pile, words_max);
+        let units = pile.units.into_iter();
+        units.map(|(unit, _)| self.ask.owner(unit)).collect()
+    }
+
+    /// The steps of the module's page. A deep page is the same if everything before it is, too; if
+    /// something is another, it may have been before it only.
+    fn verdict(&self, flip: Flip) -> Verdict {
+        let other = if self.is_deep {
+            Verdict::Unsure
+        } else {
+            Verdict::Other
+        };
+        let mut last = self.from;
+        let mut is_last_moved = false;
+        for spot in &self.window.spots {
+            let place = self.other_place(spot, flip);
+            if last.is_some_and(|last| place <= last) {
+                return other;
+            }
+            is_last_moved = place != spot.place;
+            last = Some(place);
+        }
+        if self.window.is_full && is_last_moved && !flip.rises {
+            return Verdict::Unsure;
+        }
+        if !flip.rises && self.from.is_none() {
+            return Verdict::Same;
+        }
+        let bound = last.filter(|_| self.window.is_full);
+        let enters = match &self.matching.units {
+            Some(units) => self.one_enters(units, flip, bound),
+            None if self.ask.is_plain() => self.rank_enters(flip, bound),
+            None => return Verdict::Unsure,
+        };
+        if enters { other } else { Verdict::Same }
+    }
+
+    /// Where a group stands on the other side.
+    ///
+    /// Where variants fall, a group whose shown variant does not keeps its place: the others were
+    /// behind it and stay there.
+    fn other_place(&self, spot: &Spot, flip: Flip) -> Place {
+        let may_move = if flip.rises {
+            spot.around.contains(flip.slot)
+        } else {
+            spot.slots.contains(flip.slot) && self.decides(spot.slots, flip)
+        };
+        if !may_move {
+            return spot.place;
+        }
+        self.ask.place(self.ask.best_sibling(spot.unit))
+    }
+
+    /// Whether a variant that these promotions hold is of another level on the other side.
+    fn decides(&self, slots: SlotMask, flip: Flip) -> bool {
+        let levels = &self.ask.view.levels;
+        levels.effect(slots & self.mask) != levels.effect(slots & flip.other)
+    }
+
+    /// Whether one of these units brings a group onto the page.
+    fn one_enters(&self, units: &[u32], flip: Flip, bound: Option<Place>) -> bool {
+        let units = units.iter().zip(&self.reach.of_units);
+        let mut own = units.filter(|(_, slots)| slots.contains(flip.slot));
+        own.any(|(unit, _)| {
+            if !self.decides(self.ask.view.by_unit.at(*unit), flip) {
+                return false;
+            }
+            let place = self.ask.place(*unit);
+            self.from.is_none_or(|from| from < place)
+                && bound.is_none_or(|bound| place < bound)
+                && self.is_new(*unit)
+        })
+    }
+
+    /// Whether a unit, which matches and whose place is on the page, brings a group that was not.
+    ///
+    /// Behind a cursor a group belongs to the page of its best variant.
+    fn is_new(&self, unit: u32) -> bool {
+        let owner = self.ask.owner(unit);
+        self.window.owners.binary_search(&owner).is_err()
+            && !self.ask.is_taken(owner)
+            && (self.from.is_none() || self.ask.best_sibling(unit) == unit)
+    }
+
+    /// The same as [`one_enters`](Self::one_enters) of everything that matches.
+    ///
+    /// A variant that the promotion decides is of its level where it applies; where it does not,
+    /// of any that is weaker. Those of one level that stand between two places are a range of ranks.
+    fn rank_enters(&self, flip: Flip, bound: Option<Place>) -> bool {
+        let layout = &self.ask.view.base.layout;
+        let met_first = self.reach.firsts[usize::from(flip.slot.0)];
+        let mut effects = Effect::ALL.into_iter().filter(|effect| {
+            if flip.other.contains(flip.slot) {
+                *effect == flip.effect
+            } else {
+                flip.effect < *effect
+            }
+        });
+        effects.any(|effect| {
+            let first = |place: Place| place.key.first_rank(effect, &layout.block_start);
+            let to = bound.map_or(layout.n_ranks(), first);
+            let behind = |place: Place| place.key.next().first_rank(effect, &layout.block_start);
+            let from = self.from.map_or(0, behind).max(met_first);
+            from < to && self.rank_enters_as(flip, effect, from..to)
+        })
+    }
+
+    /// Whether one of these ranks brings a group onto the page by its level on the other side.
+    fn rank_enters_as(&self, flip: Flip, effect: Effect, ranks: Range<u32>) -> bool {
+        let (view, filter) = (self.ask.view, &self.ask.filter);
+        let slots = view.levels.slots(effect) & flip.other;
+        let mut walk = Walk::new(filter, By::Rank);
+        let mut words = [0; BLOCK_WORDS];
+        let blocks = ranks.start as usize / BLOCK_BITS..(ranks.end as usize).div_ceil(BLOCK_BITS);
+        for block in blocks {
+            let any = view.block_any[block];
+            let is_without = effect != Effect::NONE && (any & slots).is_empty();
+            if !any.contains(flip.slot) || is_without || !walk.block(block, &mut words) {
+                continue;
+            }
+            and_into(
+                &mut words,
+                &held_words(view, SlotMask::of(flip.slot), block),
+            );
+            if effect != Effect::NONE && effect != flip.effect {
+                and_into(&mut words, &held_words(view, any & slots, block));
+            }
+            let mut inside = members(block, &words)
+                .skip_while(|rank| *rank < ranks.start)
+                .take_while(|rank| *rank < ranks.end);
+            if inside.any(|rank| self.enters_as(rank, flip, effect)) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The same of one rank that a walk of the filter gave.
+    fn enters_as(&self, rank: u32, flip: Flip, effect: Effect) -> bool {
+        let view = self.ask.view;
+        let slots = view.by_rank.at(rank);
+        if !slots.contains(flip.slot)
+            || view.levels.effect(slots & flip.other) != effect
+            || !self.decides(slots, flip)
+        {
+            return false;
+        }
+        let unit = view.base.layout.unit_of(rank);
+        self.ask.filter.residue(unit) && self.is_new(unit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::RngExt;
+    use rand::rngs::ChaCha8Rng;
+    use rand::seq::IndexedRandom;
+
+    use super::*;
+    use crate::catalogue::row::{Row, RowSet};
+    use crate::domain::boost::BoostLevel::{Demoted, High, Low, Medium};
+    use crate::domain::id::PromotionId;
+    use crate::promotion::slot::SlotTable;
+    use crate::ranking::page::page;
+    use crate::ranking::promises::{falling, scene};
+    use crate::ranking::twin::{
+        Draw, Scene, query, random_mask, random_query, random_scene, seeded,
+    };
+
+    /// U(40) under some promotions: what the first one of the table has to do with a page of 3.
+    #[track_caller]
+    fn check(boosts: &[(BoostLevel, &[&str])], slot: u8, offset: u32, expected: (bool, bool)) {
+        let scene = scene(falling(40), boosts);
+        let asked = Query {
+            limit: 3,
+            offset,
+            ..query()
+        };
+        let own = SlotMask::of(Slot(slot));
+        for mask in [SlotMask::ALL, SlotMask::ALL & !own] {
+            let served = page(&scene.view, &asked, mask);
+            let found = differs(&scene.view, &asked, mask, &served, SlotMask::ALL);
+            let told = (
+                found.reachable.contains(Slot(slot)),
+                found.differing.contains(Slot(slot)),
+            );
+            assert_eq!(told, expected, "under {mask:?}");
+        }
+    }
+
+    #[test]
+    fn a_promotion_differs_on_the_page_that_it_comes_to() {
+        let low: [(BoostLevel, &[&str]); 1] = [(Low, &["u39"])];
+        check(&low, 0, 0, (true, false));
+        check(&low, 0, 3, (true, true));
+        check(&[(Low, &["u25"])], 0, 0, (true, true));
+    }
+
+    #[test]
+    fn a_promotion_under_a_stronger_one_does_not_differ() {
+        let both: [(BoostLevel, &[&str]); 2] = [(High, &["u25"]), (Low, &["u25"])];
+        check(&both, 1, 0, (true, false));
+        check(&both, 0, 0, (true, true));
+        let twice: [(BoostLevel, &[&str]); 2] = [(Medium, &["u30"]), (Medium, &["u30", "u0"])];
+        check(&twice, 0, 0, (true, false));
+    }
+
+    #[test]
+    fn a_demotion_differs_where_its_goods_would_stand() {
+        check(&[(Demoted, &["u1"])], 0, 0, (true, true));
+        check(&[(Demoted, &["u9"])], 0, 0, (true, false));
+        check(&[(Demoted, &["u9"])], 0, 6, (true, true));
+        // What stands after the goods that went moves up.
+        check(&[(Demoted, &["u1"])], 0, 30, (true, true));
+        check(&[(High, &["u0"])], 0, 0, (true, false));
+    }
+
+    #[test]
+    fn nothing_is_reachable_in_an_empty_result() {
+        let scene = scene(falling(40), &[(High, &["u25"])]);
+        let nowhere = Query {
+            category: Some(None),
+            ..query()
+        };
+        let served = page(&scene.view, &nowhere, SlotMask::ALL);
+        let found = differs(&scene.view, &nowhere, SlotMask::ALL, &served, SlotMask::ALL);
+        assert_eq!(found, Compared::default());
+    }
+
+    #[test]
+    fn beyond_so_many_pages_a_promotion_counts_as_differing() {
+        let keys: Vec<String> = (150..190).map(|place| format!("u{place}")).collect();
+        let keys: Vec<[&str; 1]> = keys.iter().map(|key| [key.as_str()]).collect();
+        let boosts: Vec<(BoostLevel, &[&str])> = keys.iter().map(|key| (High, &key[..])).collect();
+        let scene = scene(falling(200), &boosts);
+        let deep = Query {
+            limit: 3,
+            offset: 100,
+            ..query()
+        };
+        let served = page(&scene.view, &deep, SlotMask::ALL);
+        let found = differs(&scene.view, &deep, SlotMask::ALL, &served, SlotMask::ALL);
+        assert_eq!((found.n_merges, found.n_unchecked), (MERGES_MAX, 9));
+        assert_eq!(found.differing.len(), 40);
+    }
+
+    /// What a page shows, as groups.
+    fn groups(scene: &Scene, query: &Query, rows: impl Iterator<Item = Row>) -> Vec<(u32, u32)> {
+        rows.map(|row| scene.owner(row, query.group_by)).collect()
+    }
+
+    fn shown(scene: &Scene, view: &MarketView, query: &Query, mask: SlotMask) -> Vec<(u32, u32)> {
+        let page = page(view, query, mask);
+        groups(scene, query, page.items.iter().map(|item| item.row))
+    }
+
+    fn flipped(mask: SlotMask, slot: Slot) -> SlotMask {
+        let mut other = mask;
+        other ^= SlotMask::of(slot);
+        other
+    }
+
+    /// How often what was seen: same, differing, made pages.
+    type Tally = [u32; 3];
+
+    /// Compares with both pages, and with the answer in the other arm.
+    fn check_pages(
+        scene: &Scene,
+        view: &MarketView,
+        query: &Query,
+        mask: SlotMask,
+        tally: &mut Tally,
+    ) {
+        let served = page(view, query, mask);
+        let found = differs(view, query, mask, &served, SlotMask::ALL);
+        let own = groups(scene, query, served.items.iter().map(|item| item.row));
+        assert_eq!(found.n_unchecked, 0, "{query:?}");
+        assert_eq!(found.differing & !found.reachable, SlotMask::EMPTY);
+        tally[2] += found.n_merges;
+        let matching = scene
+            .catalogue
+            .live()
+            .iter()
+            .filter(|row| query.category != Some(None) && scene.matches(query, *row, None));
+        let ranks = matching.filter_map(|row| view.rank_of(row));
+        let reachable = ranks.fold(SlotMask::EMPTY, |all, rank| all | view.slots_of(rank));
+        assert_eq!(found.reachable, reachable, "{query:?} under {mask:?}");
+        for (slot, _, level) in view.table().iter() {
+            let other = flipped(mask, slot);
+            let is_other = shown(scene, view, query, other) != own;
+            assert_eq!(
+                found.differing.contains(slot),
+                is_other,
+                "{level:?} in {slot:?} under {mask:?}, {query:?}"
+            );
+            let other_page = page(view, query, other);
+            let back = differs(view, query, other, &other_page, SlotMask::of(slot));
+            assert_eq!(back.differing.contains(slot), is_other, "in the other arm");
+            tally[usize::from(is_other)] += u32::from(reachable.contains(slot));
+        }
+    }
+
+    /// The same on a page and behind it, by cursors of both arms.
+    fn check_all(
+        scene: &Scene,
+        view: &MarketView,
+        query: &Query,
+        mask: SlotMask,
+        tally: &mut Tally,
+    ) {
+        check_pages(scene, view, query, mask, tally);
+        let any = view
+            .table()
+            .iter()
+            .last()
+            .map_or(mask, |(slot, ..)| flipped(mask, slot));
+        for before in [mask, any] {
+            let from = page(view, query, before).next;
+            if from.is_some() && 0 < query.limit {
+                let behind = Query {
+                    from,
+                    ..query.clone()
+                };
+                check_pages(scene, view, &behind, mask, tally);
+            }
+        }
+    }
+
+    /// Promotions of a few variants each, over the same goods.
+    fn with_thin_ones(random: &mut ChaCha8Rng, scene: &Scene, n: u8) -> MarketView {
+        let rows: Vec<Row> = scene.catalogue.live().iter().collect();
+        let level = |random: &mut ChaCha8Rng| *BoostLevel::BY_PRECEDENCE.choose(random).unwrap();
+        let levels = (0..n).map(|place| (PromotionId([place; 16]), level(random)));
+        let table = SlotTable::new(levels.collect());
+        let set = |random: &mut ChaCha8Rng| -> RowSet {
+            let n_rows = *[1, 2, 5, 40].choose(random).unwrap();
+            (0..n_rows)
+                .filter_map(|_| rows.choose(random).copied())
+                .collect()
+        };
+        let sets: Vec<RowSet> = (0..n).map(|_| set(random)).collect();
+        let sets: Vec<&RowSet> = sets.iter().collect();
+        MarketView::build(scene.view.base(), table, scene.view.nodes().clone(), &sets)
+    }
+
+    fn check_random(seed: u64, draw: Draw, n_thin: u8, n_queries: usize) -> Tally {
+        let mut random = seeded(seed);
+        let scene = random_scene(&mut random, draw);
+        let thin = with_thin_ones(&mut random, &scene, n_thin);
+        let mut tally = Tally::default();
+        for _ in 0..n_queries {
+            let query = random_query(&mut random, &scene);
+            let mask = random_mask(&mut random);
+            check_all(&scene, &scene.view, &query, mask, &mut tally);
+            check_all(&scene, &thin, &query, mask, &mut tally);
+        }
+        tally
+    }
+
+    fn sum(tallies: impl Iterator<Item = Tally>) -> Tally {
+        tallies.fold(Tally::default(), |all, own| {
+            std::array::from_fn(|at| all[at] + own[at])
+        })
+    }
+
+    #[test]
+    fn small_markets_agree_with_two_pages() {
+        let tally = sum((0..120).map(|seed| {
+            let draw = Draw {
+                n_products: 1 + usize::try_from(seed).unwrap() % 90,
+                siblings_max: 1 + usize::try_from(seed).unwrap() % 5,
+                n_scores: [1, 3, 20, 1_000][usize::try_from(seed).unwrap() % 4],
+                n_promotions: 8,
+            };
+            check_random(seed, draw, 12, 5)
+        }));
+        assert!(tally.iter().all(|n| 100 < *n), "{tally:?}");
+    }
+
+    #[test]
+    fn large_markets_agree_with_two_pages() {
+        let tally = sum((0..12).map(|seed| {
+            let draw = Draw {
+                n_products: [900, 2_600][usize::try_from(seed).unwrap() % 2],
+                siblings_max: 3,
+                n_scores: [20, 1_000_000][usize::try_from(seed).unwrap() / 2 % 2],
+                n_promotions: 8,
+            };
+            check_random(1_000 + seed, draw, 24, 4)
+        }));
+        assert!(tally.iter().all(|n| 100 < *n), "{tally:?}");
+    }
+
+    /// The definition sorted whole, twice, cut to the page.
+    #[test]
+    fn offsets_agree_with_the_definition() {
+        for seed in 0..40 {
+            let mut random = seeded(5_000 + seed);
+            let draw = Draw {
+                n_products: random.random_range(1..60),
+                siblings_max: 3,
+                n_scores: 12,
+                n_promotions: 7,
+            };
+            let scene = random_scene(&mut random, draw);
+            for _ in 0..4 {
+                let query = random_query(&mut random, &scene);
+                let mask = random_mask(&mut random);
+                let slice = |mask: SlotMask| {
+                    let rows = scene.expected(&query, mask).rows.into_iter();
+                    let rows = rows.map(|(row, _)| row).skip(query.offset as usize);
+                    groups(&scene, &query, rows.take(query.limit as usize))
+                };
+                let own = slice(mask);
+                let table = scene.view.table().iter();
+                let other = table.filter(|(slot, ..)| slice(flipped(mask, *slot)) != own);
+                let expected: SlotMask = other.map(|(slot, ..)| slot).collect();
+                let served = page(&scene.view, &query, mask);
+                let found = differs(&scene.view, &query, mask, &served, SlotMask::ALL);
+                assert_eq!(found.differing, expected, "{query:?} under {mask:?}");
+            }
+        }
+    }
+}
