@@ -13,10 +13,12 @@
 //! places of all other variants stay. So, of the groups on A in their order:
 //!
 //! 1. If their places in B do not ascend, or one is no longer behind the cursor, A and B differ.
-//! 2. Else B differs only if a group that is not on A comes before the last one that is. A group
-//!    comes to be there by a variant that p decides and whose place in B lies between the cursor
-//!    and the last group's; those are looked for by their ranks, which follow from the two places.
-//!    Where variants fall and there is no cursor, there is none, as all others were behind already.
+//! 2. Else B differs only if a group that is not on A comes before the last one that is. It comes
+//!    by a variant whose place in B lies between the cursor and the last group's. If p decides that
+//!    variant, it is looked for by rank, as its ranks follow from the two places. If not, a better
+//!    one of its group fell from before the cursor and *uncovered* it; what is covered on A is
+//!    gathered once. Where variants fall and there is no cursor, no group comes: all others were
+//!    behind already.
 //! 3. Where variants fall and the last group is one of them, groups that p leaves alone may come
 //!    before it as well. Only then, and in two cases more, a page is made: where an offset begins
 //!    the page, because groups before it may have changed places among themselves; and where an
@@ -36,6 +38,7 @@ use crate::ranking::build::MarketView;
 use crate::ranking::cursor::Place;
 use crate::ranking::filter::{By, Walk};
 use crate::ranking::matching::Matching;
+use crate::ranking::merge::{Merge, Source};
 use crate::ranking::order::Effect;
 use crate::ranking::page::Page;
 use crate::ranking::query::Query;
@@ -104,6 +107,7 @@ pub fn differs(
         served: owners_of(&ask, page),
         is_deep: 0 < n_before,
         window: Window::default(),
+        covered: Some(Vec::new()),
         matching,
         reach,
         ask,
@@ -116,6 +120,10 @@ pub fn differs(
         let units = units.filter_map(|item| view.base.layout.unit_of_row(item.row));
         Window::new(&comparison.ask, units.collect(), wanted - n_own)
     };
+    if comparison.covers() {
+        compared.n_merges += 1;
+        comparison.covered = comparison.all_covered();
+    }
     comparison.all(compared)
 }
 
@@ -160,24 +168,16 @@ struct Spot {
 impl Window {
     /// Of the units that are shown; there is room for so many.
     fn new(ask: &Ask<'_>, units: Vec<u32>, room: usize) -> Self {
-        let by_unit = &ask.view.by_unit;
         let mut owners: Vec<u32> = units.iter().map(|unit| ask.owner(*unit)).collect();
         owners.sort_unstable();
         let is_full = room <= units.len();
         let spot = |unit: u32| {
-            let slots = by_unit.at(unit);
-            let around = match ask.stretches {
-                None => slots,
-                Some(stretches) => {
-                    let siblings = stretches.around(unit).map(|sibling| by_unit.at(sibling));
-                    siblings.fold(SlotMask::EMPTY, |all, own| all | own)
-                }
-            };
+            let slots = ask.view.by_unit.at(unit);
             Spot {
                 unit,
                 place: ask.place(unit),
                 slots,
-                around,
+                around: slots_around(ask, unit),
             }
         };
         Self {
@@ -186,6 +186,16 @@ impl Window {
             is_full,
         }
     }
+}
+
+/// Promotions that hold a variant of a unit's group.
+fn slots_around(ask: &Ask<'_>, unit: u32) -> SlotMask {
+    let by_unit = &ask.view.by_unit;
+    let Some(stretches) = ask.stretches else {
+        return by_unit.at(unit);
+    };
+    let siblings = stretches.around(unit);
+    siblings.fold(SlotMask::EMPTY, |all, sibling| all | by_unit.at(sibling))
 }
 
 /// What can be said without making the other page.
@@ -226,6 +236,9 @@ struct Comparison<'a> {
     /// Whether places are passed over that no cursor stands for.
     is_deep: bool,
     window: Window,
+    /// Units behind the cursor that match and stand on this page, but not for their group, which
+    /// came before; with the promotions that hold any of the group.
+    covered: Option<Vec<(u32, SlotMask)>>,
 }
 
 impl Comparison<'_> {
@@ -271,6 +284,40 @@ impl Comparison<'_> {
         Window::new(&self.ask, units.collect(), n)
     }
 
+    /// Whether units may be covered that are not among gathered ones.
+    fn covers(&self) -> bool {
+        let is_lazy = self.matching.units.is_none() && self.ask.is_plain();
+        is_lazy && self.from.is_some() && self.ask.stretches.is_some()
+    }
+
+    /// The covered units; `None` if looking for them costs too much.
+    fn all_covered(&self) -> Option<Vec<(u32, SlotMask)>> {
+        let source = Source {
+            view: self.ask.view,
+            filter: &self.ask.filter,
+            mask: self.mask,
+        };
+        let words_max = words_worth(&self.ask, &self.matching);
+        let mut merge = Merge::new(source, self.from.map(|from| from.key), words_max);
+        let last = self.window.spots.last().filter(|_| self.window.is_full);
+        let mut covered = Vec::new();
+        while let Some(key) = merge.next().ok()? {
+            if last.is_some_and(|last| last.place.key <= key) {
+                break;
+            }
+            let unit = self.ask.view.base.layout.unit_of(key.rank());
+            if self
+                .window
+                .owners
+                .binary_search(&self.ask.owner(unit))
+                .is_err()
+            {
+                covered.push((unit, slots_around(&self.ask, unit)));
+            }
+        }
+        Some(covered)
+    }
+
     /// What the places of the other page stand for.
     fn other_page(&self) -> Vec<u32> {
         let mut pile = Pile::new(self.query, &self.primary, self.wanted);
@@ -307,7 +354,12 @@ impl Comparison<'_> {
         let bound = last.filter(|_| self.window.is_full);
         let enters = match &self.matching.units {
             Some(units) => self.one_enters(units, flip, bound),
-            None if self.ask.is_plain() => self.rank_enters(flip, bound),
+            None if self.ask.is_plain() => {
+                let Some(is_uncovered) = self.one_is_uncovered(flip, bound) else {
+                    return Verdict::Unsure;
+                };
+                is_uncovered || self.rank_enters(flip, bound)
+            }
             None => return Verdict::Unsure,
         };
         if enters { other } else { Verdict::Same }
@@ -340,24 +392,37 @@ impl Comparison<'_> {
         let units = units.iter().zip(&self.reach.of_units);
         let mut own = units.filter(|(_, slots)| slots.contains(flip.slot));
         own.any(|(unit, _)| {
-            if !self.decides(self.ask.view.by_unit.at(*unit), flip) {
-                return false;
-            }
-            let place = self.ask.place(*unit);
-            self.from.is_none_or(|from| from < place)
-                && bound.is_none_or(|bound| place < bound)
-                && self.is_new(*unit)
+            let slots = self.ask.view.by_unit.at(*unit);
+            self.decides(slots, flip) && self.brings(*unit, bound)
         })
     }
 
-    /// Whether a unit, which matches and whose place is on the page, brings a group that was not.
+    /// Whether the group of a unit that matches is on the page now and was not.
     ///
-    /// Behind a cursor a group belongs to the page of its best variant.
-    fn is_new(&self, unit: u32) -> bool {
+    /// Behind a cursor a group belongs to the page of its best variant; in front of all pages it is
+    /// enough if any variant is before the last place.
+    fn brings(&self, unit: u32, bound: Option<Place>) -> bool {
         let owner = self.ask.owner(unit);
-        self.window.owners.binary_search(&owner).is_err()
-            && !self.ask.is_taken(owner)
-            && (self.from.is_none() || self.ask.best_sibling(unit) == unit)
+        if self.window.owners.binary_search(&owner).is_ok() || self.ask.is_taken(owner) {
+            return false;
+        }
+        let best = match self.from {
+            None => unit,
+            Some(_) => self.ask.best_sibling(unit),
+        };
+        let place = self.ask.place(best);
+        self.from.is_none_or(|from| from < place) && bound.is_none_or(|bound| place < bound)
+    }
+
+    /// Whether one of the covered units brings its group, because a better one fell; `None` if the
+    /// covered ones are not known. What rises uncovers nothing.
+    fn one_is_uncovered(&self, flip: Flip, bound: Option<Place>) -> Option<bool> {
+        if flip.rises {
+            return Some(false);
+        }
+        let covered = self.covered.as_ref()?.iter();
+        let mut own = covered.filter(|(_, around)| around.contains(flip.slot));
+        Some(own.any(|(unit, _)| self.brings(*unit, bound)))
     }
 
     /// The same as [`one_enters`](Self::one_enters) of everything that matches.
@@ -379,12 +444,18 @@ impl Comparison<'_> {
             let to = bound.map_or(layout.n_ranks(), first);
             let behind = |place: Place| place.key.next().first_rank(effect, &layout.block_start);
             let from = self.from.map_or(0, behind).max(met_first);
-            from < to && self.rank_enters_as(flip, effect, from..to)
+            from < to && self.rank_enters_as(flip, effect, bound, from..to)
         })
     }
 
     /// Whether one of these ranks brings a group onto the page by its level on the other side.
-    fn rank_enters_as(&self, flip: Flip, effect: Effect, ranks: Range<u32>) -> bool {
+    fn rank_enters_as(
+        &self,
+        flip: Flip,
+        effect: Effect,
+        bound: Option<Place>,
+        ranks: Range<u32>,
+    ) -> bool {
         let (view, filter) = (self.ask.view, &self.ask.filter);
         let slots = view.levels.slots(effect) & flip.other;
         let mut walk = Walk::new(filter, By::Rank);
@@ -406,7 +477,7 @@ impl Comparison<'_> {
             let mut inside = members(block, &words)
                 .skip_while(|rank| *rank < ranks.start)
                 .take_while(|rank| *rank < ranks.end);
-            if inside.any(|rank| self.enters_as(rank, flip, effect)) {
+            if inside.any(|rank| self.enters_as(rank, flip, effect, bound)) {
                 return true;
             }
         }
@@ -414,7 +485,7 @@ impl Comparison<'_> {
     }
 
     /// The same of one rank that a walk of the filter gave.
-    fn enters_as(&self, rank: u32, flip: Flip, effect: Effect) -> bool {
+    fn enters_as(&self, rank: u32, flip: Flip, effect: Effect, bound: Option<Place>) -> bool {
         let view = self.ask.view;
         let slots = view.by_rank.at(rank);
         if !slots.contains(flip.slot)
@@ -424,7 +495,7 @@ impl Comparison<'_> {
             return false;
         }
         let unit = view.base.layout.unit_of(rank);
-        self.ask.filter.residue(unit) && self.is_new(unit)
+        self.ask.filter.residue(unit) && self.brings(unit, bound)
     }
 }
 
@@ -487,7 +558,8 @@ mod tests {
     fn a_demotion_differs_where_its_goods_would_stand() {
         check(&[(Demoted, &["u1"])], 0, 0, (true, true));
         check(&[(Demoted, &["u9"])], 0, 0, (true, false));
-        check(&[(Demoted, &["u9"])], 0, 6, (true, true));
+        check(&[(Demoted, &["u9"])], 0, 6, (true, false));
+        check(&[(Demoted, &["u9"])], 0, 9, (true, true));
         // What stands after the goods that went moves up.
         check(&[(Demoted, &["u1"])], 0, 30, (true, true));
         check(&[(High, &["u0"])], 0, 0, (true, false));
