@@ -5,6 +5,8 @@
 //! the rest a category of any storey; half of them plain, a quarter with two colours, 15 % with
 //! three brands, 10 % with a price range and in stock; 24 products a page; a session each.
 //!
+//! With the argument `differs` only the table of that name is made, of 100,000 variants.
+//!
 //! The tables name what they time. `mean` leaves out the slowest 1 %; each request counts with the
 //! best of its rounds, so that a busy machine does not write the figures. Before anything is timed,
 //! its pages are compared with what sorting the market by the definition gives.
@@ -24,6 +26,7 @@ use endcap::domain::boost::BoostLevel::{self, Demoted, High, Low, Medium};
 use endcap::predicate::rule::Attr;
 use endcap::promotion::slot::SlotMask;
 use endcap::ranking::build::MarketView;
+use endcap::ranking::differs::{Compared, differs};
 use endcap::ranking::order::Rank;
 use endcap::ranking::page::{Page, page};
 use endcap::ranking::query::{FacetQuery, GroupBy, Query, SortKey};
@@ -43,6 +46,10 @@ fn main() {
         .warm_up_time(std::time::Duration::from_millis(300))
         .measurement_time(std::time::Duration::from_secs(1))
         .without_plots();
+    if std::env::args().any(|arg| arg == "differs") {
+        differences(&Market::new(100_000, Shape::Usual));
+        return;
+    }
     let mut sizes = vec![100_000, 1_000_000];
     if std::env::var_os("ENDCAP_BENCH_LARGE").is_some() {
         sizes.push(5_000_000);
@@ -54,6 +61,7 @@ fn main() {
         let mixed = mixed(&market);
         worst_promotions(&market, mixed);
         shapes(&market);
+        differences(&market);
         single(&mut criterion, &market, n);
     }
     odd_goods();
@@ -461,6 +469,70 @@ fn deep_cursor(market: &Market) {
     line(
         "root, cursor behind 10,000",
         &time_pages(&market.view, &requests),
+    );
+}
+
+/// What it costs to tell which of the 50 measured promotions make a difference to a page of 60.
+fn differences(market: &Market) {
+    let sixty = |mut requests: Vec<Request>, change: &dyn Fn(&mut Query)| {
+        for request in &mut requests {
+            request.query.limit = 60;
+            change(&mut request.query);
+        }
+        requests
+    };
+    let root = || roots(market, &market.view);
+    let mixed = || market.requests(400);
+    head("pages of 60, and which of 50 promotions differ");
+    compare(market, "root", &sixty(root(), &|_| {}));
+    compare(market, "mixed", &sixty(mixed(), &|_| {}));
+    let variants = |query: &mut Query| query.group_by = GroupBy::Variant;
+    compare(market, "mixed, variants", &sixty(mixed(), &variants));
+    let mut second = sixty(mixed(), &|_| {});
+    for request in &mut second {
+        request.query.from = page(&market.view, &request.query, request.mask).next;
+    }
+    compare(market, "mixed, second page by cursor", &second);
+    let offset = |query: &mut Query| query.offset = 60;
+    compare(market, "mixed, offset 60", &sixty(mixed(), &offset));
+    let stocked = |query: &mut Query| query.sort = vec![by("in_stock", true), SortKey::Relevance];
+    compare(market, "mixed, in stock first", &sixty(mixed(), &stocked));
+}
+
+/// Two lines, the page alone and with what differs, and how much was told by making pages.
+fn compare(market: &Market, name: &str, requests: &[Request]) {
+    let view = &market.view;
+    let measured: SlotMask = market.coins.iter().map(|(slot, _)| *slot).collect();
+    let told = |Request { query, mask, .. }: &Request, page: &Page| -> Compared {
+        let asked = measured & view.nodes().at(query.category.flatten());
+        differs(view, black_box(query), *mask, page, asked)
+    };
+    let alone = line(name, &time_pages(view, requests));
+    let times = time(ROUNDS, requests.len(), |at| {
+        let Request { query, mask, .. } = &requests[at];
+        let page = page(view, black_box(query), *mask);
+        black_box(told(&requests[at], &page));
+    });
+    let both = line("  with differs", &times);
+    let mut sums = [0; 4];
+    for request in requests {
+        let page = page(view, &request.query, request.mask);
+        let found = told(request, &page);
+        let own = [
+            found.reachable.len(),
+            found.differing.len(),
+            found.n_merges,
+            found.n_unchecked,
+        ];
+        sums.iter_mut().zip(own).for_each(|(sum, own)| *sum += own);
+    }
+    let [reachable, differing, merges, unchecked] = sums;
+    println!(
+        "{:<44} {:>6} x page; of {} requests: reachable {reachable}, differing {differing}, \
+         merges {merges}, unchecked {unchecked}",
+        "",
+        ratio(both, alone),
+        requests.len()
     );
 }
 

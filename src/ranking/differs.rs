@@ -22,7 +22,8 @@
 //! 3. Where variants fall and the last group is one of them, groups that p leaves alone may come
 //!    before it as well. Only then, and in two cases more, a page is made: where an offset begins
 //!    the page, because groups before it may have changed places among themselves; and where an
-//!    attribute sorts a large result, because no ranks follow from places there.
+//!    attribute sorts a large result and the page lies in more than one run of equal values,
+//!    because no ranks follow from places there.
 //!
 //! Cost of a page of k groups with s siblings each: k · s masks; for every promotion the places of
 //! the groups that it holds, and words up to the first variant of it that comes onto the page.
@@ -284,9 +285,23 @@ impl Comparison<'_> {
         Window::new(&self.ask, units.collect(), n)
     }
 
+    /// Whether what comes onto the page can be told by its [`Key`](crate::ranking::order::Key).
+    ///
+    /// Where attributes sort, the page must lie in one run of equal values: no group outside has a
+    /// variant in an earlier run behind the cursor, or it would stand before.
+    fn goes_by_keys(&self) -> bool {
+        let spots = &self.window.spots;
+        let first = self.from.or(spots.first().map(|spot| spot.place));
+        let last = spots.last().filter(|_| self.window.is_full);
+        let is_one_run = first.zip(last).is_some_and(|(first, last)| {
+            (first.sort, first.class) == (last.place.sort, last.place.class)
+        });
+        self.ask.is_plain() || is_one_run
+    }
+
     /// Whether units may be covered that are not among gathered ones.
     fn covers(&self) -> bool {
-        let is_lazy = self.matching.units.is_none() && self.ask.is_plain();
+        let is_lazy = self.matching.units.is_none() && self.goes_by_keys();
         is_lazy && self.from.is_some() && self.ask.stretches.is_some()
     }
 
@@ -354,7 +369,7 @@ impl Comparison<'_> {
         let bound = last.filter(|_| self.window.is_full);
         let enters = match &self.matching.units {
             Some(units) => self.one_enters(units, flip, bound),
-            None if self.ask.is_plain() => {
+            None if self.goes_by_keys() => {
                 let Some(is_uncovered) = self.one_is_uncovered(flip, bound) else {
                     return Verdict::Unsure;
                 };
