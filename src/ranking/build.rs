@@ -202,6 +202,29 @@ impl Levels {
         self.effects[met.0.trailing_zeros() as usize]
     }
 
+    /// Of the slots that hold a variant those that would change its effect if their own bit of
+    /// `mask` were the other way round: withheld ones of stronger levels than the effect, and the
+    /// applicable one that makes it, if no other one of its level does.
+    #[inline]
+    pub(in crate::ranking) fn deciding(&self, held: SlotMask, mask: SlotMask) -> SlotMask {
+        let met = held & mask;
+        let effect = self.effect(met);
+        let deciding = held & !mask & self.stronger(effect);
+        let first = SlotMask(met.0 & met.0.wrapping_neg());
+        if self.effect(met & !first) == effect {
+            deciding
+        } else {
+            deciding | first
+        }
+    }
+
+    /// Slots that, with their own bit of `mask` the other way round, let variants rise: withheld
+    /// boosts and applicable demotions. All others let them fall.
+    pub(in crate::ranking) fn rising(&self, mask: SlotMask) -> SlotMask {
+        let demotions = self.slots(Effect::DEMOTED);
+        demotions & mask | !demotions & !mask
+    }
+
     /// Slots of one level; none for unboosted ones.
     pub(in crate::ranking) fn slots(&self, effect: Effect) -> SlotMask {
         let own = self.masks.get(usize::from(effect.0));

@@ -55,4 +55,5 @@ mod serve;
 mod sort;
 #[cfg(test)]
 mod twin;
+mod window;
 mod words;
