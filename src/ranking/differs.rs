@@ -44,8 +44,8 @@ use crate::ranking::page::Page;
 use crate::ranking::query::Query;
 use crate::ranking::reach::{Reach, held_words};
 use crate::ranking::serve::{Pile, serve, words_worth};
-use crate::ranking::window::{Window, deciding_around};
-use crate::ranking::words::{BLOCK_BITS, BLOCK_WORDS, and_into, members};
+use crate::ranking::window::{Spot, Window, deciding_around};
+use crate::ranking::words::{BLOCK_BITS, BLOCK_WORDS, and_into, keep_range, members};
 
 /// Most pages made to answer one request; what would need more counts as differing.
 const MERGES_MAX: u32 = 32;
@@ -352,38 +352,69 @@ impl Comparison<'_> {
     fn move_groups(&self, opening: &mut Opening) {
         let flip = opening.flip;
         let spots = &self.window.spots;
-        let mut places = Vec::with_capacity(spots.len());
-        let (mut last, mut is_ascending) = (self.from, true);
+        let mut places = Vec::new();
+        let (mut last, mut greatest) = (self.from, self.from);
+        let (mut is_ascending, mut is_last_moved) = (true, false);
         for spot in spots {
-            let place = if spot.moving.contains(flip.slot) {
-                self.ask.place(self.ask.best_sibling(spot.unit))
+            let is_before_moved = is_last_moved;
+            is_last_moved = spot.moving.contains(flip.slot);
+            let place = if is_last_moved {
+                self.other_place(spot, flip)
             } else {
                 spot.place
             };
-            if last.is_some_and(|last| place <= last) {
+            let may_pass = is_before_moved || is_last_moved;
+            if may_pass && last.is_some_and(|last| place <= last) {
                 is_ascending = false;
                 if self.n_before == 0 {
                     return opening.close(Verdict::Other);
                 }
             }
             last = Some(place);
-            places.push(place);
+            if 0 < self.n_before {
+                greatest = greatest.max(last);
+                places.push(place);
+            }
         }
-        let is_last_moved = self.window.is_full && last != opening.bound;
-        if is_last_moved && !flip.rises {
+        if self.n_before == 0 {
+            greatest = last;
+        }
+        let is_end_moved = self.window.is_full && last != opening.bound;
+        if is_end_moved && !flip.rises {
             return opening.close(Verdict::Unsure);
         }
-        let greatest = places.iter().max().copied();
         if !flip.rises && opening.bound.is_some() && opening.bound < greatest {
             return opening.close(Verdict::Other);
         }
         opening.bound = greatest.filter(|_| self.window.is_full);
-        if is_last_moved && 0 < self.n_before {
+        if is_end_moved && 0 < self.n_before {
             opening.entered = Verdict::Unsure;
         }
         if !is_ascending && self.is_slice_moved(&places) {
             opening.stayed = Verdict::Other;
         }
+    }
+
+    /// Where a group stands on the other side that may stand elsewhere there.
+    ///
+    /// Where variants rise, only those that rise can come before the one that is shown.
+    fn other_place(&self, spot: &Spot, flip: Flip) -> Place {
+        let (view, ask) = (self.ask.view, &self.ask);
+        let Some(stretches) = ask.stretches.filter(|_| flip.rises) else {
+            return ask.place(ask.best_sibling(spot.unit));
+        };
+        let mut best = spot.place;
+        for sibling in stretches.around(spot.unit) {
+            let held = view.by_unit.at(sibling);
+            if held.contains(flip.slot) && view.levels.deciding(held, self.mask).contains(flip.slot)
+            {
+                let place = ask.place(sibling);
+                if place < best && ask.filter.contains(sibling) {
+                    best = place;
+                }
+            }
+        }
+        best
     }
 
     /// Whether groups that are now at these places show another slice behind `n_before` of them.
@@ -539,9 +570,8 @@ impl Comparison<'_> {
             if effect != Effect::NONE && effect != flip.effect {
                 and_into(&mut words, &held_words(view, any & slots, block));
             }
-            let mut inside = members(block, &words)
-                .skip_while(|rank| *rank < ranks.start)
-                .take_while(|rank| *rank < ranks.end);
+            keep_range(block, &mut words, &ranks);
+            let mut inside = members(block, &words);
             if inside.any(|rank| self.enters_as(rank, flip, effect, bound)) {
                 return true;
             }

@@ -210,6 +210,20 @@ pub(super) fn and_not_into(block: &mut Block, other: &Block) {
     }
 }
 
+/// Keeps only numbers of a range.
+pub(super) fn keep_range(block: usize, words: &mut Block, range: &Range<u32>) {
+    let inside = |bound: u32| (bound.saturating_sub(first_of(block)) as usize).min(BLOCK_BITS);
+    let (from, to) = (inside(range.start), inside(range.end));
+    words[..from / 64].fill(0);
+    if from < BLOCK_BITS {
+        words[from / 64] &= u64::MAX << (from % 64);
+    }
+    if to < BLOCK_BITS {
+        words[to / 64] &= !(u64::MAX << (to % 64));
+        words[to / 64 + 1..].fill(0);
+    }
+}
+
 /// Whether nothing is set.
 pub(super) fn is_empty(block: &Block) -> bool {
     block.iter().fold(0, |any, word| any | word) == 0
@@ -245,6 +259,26 @@ mod tests {
                 .collect();
             let all: Vec<u32> = (0..u32::try_from(n).unwrap()).collect();
             assert_eq!(ranks, all);
+        }
+    }
+
+    #[test]
+    fn a_range_is_kept_across_blocks() {
+        for range in [
+            0..9_000,
+            5..5,
+            63..64,
+            64..4_096,
+            4_095..4_097,
+            4_160..8_192,
+            8_191..8_999,
+        ] {
+            let kept = (0..n_blocks(9_000)).flat_map(|block| {
+                let mut words = full_block(block, 9_000);
+                keep_range(block, &mut words, &range);
+                members(block, &words).collect::<Vec<_>>()
+            });
+            assert_eq!(kept.collect::<Vec<_>>(), range.clone().collect::<Vec<_>>());
         }
     }
 
