@@ -120,7 +120,7 @@ pub fn differs(
         let units = page.items.iter().skip(n_own);
         let units = units.filter_map(|item| view.base.layout.unit_of_row(item.row));
         let units: Vec<u32> = units.collect();
-        Window::new(&comparison.ask, &units, wanted - n_own)
+        Window::new(&comparison.ask, &units, wanted - n_own, compared.reachable)
     };
     if comparison.covers() {
         compared.n_merges += 1;
@@ -273,7 +273,7 @@ impl Comparison<'_> {
         let words_max = words_worth(&self.ask, &self.matching);
         serve(&self.ask, &self.matching, &mut pile, words_max);
         let units: Vec<u32> = pile.units.into_iter().map(|(unit, _)| unit).collect();
-        Window::new(&self.ask, &units, n)
+        Window::new(&self.ask, &units, n, self.reach.slots)
     }
 
     /// Whether what comes onto the page can be told by its [`Key`](crate::ranking::order::Key).
@@ -304,6 +304,7 @@ impl Comparison<'_> {
         let words_max = words_worth(&self.ask, &self.matching);
         let mut merge = Merge::new(source, self.from.map(|from| from.key), words_max);
         let end = self.window.end();
+        let falling = self.reach.slots & !self.ask.view.levels.rising(self.mask);
         let mut covered = Vec::new();
         while let Some(key) = merge.next().ok()? {
             if end.is_some_and(|end| end.key <= key) {
@@ -311,7 +312,7 @@ impl Comparison<'_> {
             }
             let unit = self.ask.view.base.layout.unit_of(key.rank());
             if !self.window.contains(self.ask.owner(unit)) {
-                covered.push((unit, deciding_around(&self.ask, unit)));
+                covered.push((unit, deciding_around(&self.ask, unit, falling)));
             }
         }
         Some(covered)
@@ -439,7 +440,7 @@ impl Comparison<'_> {
 
     /// Promotions by which a group comes, where the result was gathered.
     ///
-    /// What falls brings its group only if it stood before the cursor.
+    /// What stands before the cursor brings its group only by falling, all else only by rising.
     fn entering(&mut self, openings: &[Opening]) -> SlotMask {
         let (mut pending, mut entering) = (SlotMask::EMPTY, SlotMask::EMPTY);
         let (mut opening_of, mut ranks) = ([0; SLOTS_MAX], [0; SLOTS_MAX]);
@@ -451,25 +452,25 @@ impl Comparison<'_> {
                 ranks[usize::from(slot.0)] = self.rank_bound(opening);
             }
         }
+        let rising = self.ask.view.levels.rising(self.mask);
         let units = self.matching.units.take().unwrap_or_default();
         for (unit, slots) in units.iter().zip(&self.reach.of_units) {
             let levels = &self.ask.view.levels;
             if (*slots & pending).is_empty() {
                 continue;
             }
+            self.ask.mask = self.mask;
+            let from = self.from;
+            let stands_before = from.is_some_and(|from| self.ask.place(*unit) <= from);
+            let may_bring = if stands_before { !rising } else { rising };
             let held = self.ask.view.by_unit.at(*unit);
-            let deciding = levels.deciding(held, self.mask) & pending;
+            let deciding = levels.deciding(held, self.mask) & may_bring & pending;
             let rank = self.ask.view.base.layout.rank_at(*unit);
-            for slot in deciding
-                .iter()
-                .filter(|slot| rank < ranks[usize::from(slot.0)])
-            {
-                let opening = &openings[opening_of[usize::from(slot.0)]];
-                self.ask.mask = self.mask;
-                let is_behind = |from| from < self.ask.place(*unit);
-                if !opening.flip.rises && self.from.is_some_and(is_behind) {
+            for slot in deciding.iter() {
+                if ranks[usize::from(slot.0)] <= rank {
                     continue;
                 }
+                let opening = &openings[opening_of[usize::from(slot.0)]];
                 self.ask.mask = opening.flip.other;
                 if self.brings(*unit, opening.bound) {
                     entering |= SlotMask::of(slot);

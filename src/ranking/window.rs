@@ -28,15 +28,17 @@ pub(super) struct Spot {
 }
 
 impl Window {
-    /// Of the units that are shown under the mask of `ask`; there is room for so many.
-    pub(super) fn new(ask: &Ask<'_>, units: &[u32], room: usize) -> Self {
+    /// Of the units that are shown under the mask of `ask`, where there is `room` for so many, and
+    /// of what the `asked` promotions would move.
+    pub(super) fn new(ask: &Ask<'_>, units: &[u32], room: usize, asked: SlotMask) -> Self {
         let rising = ask.view.levels.rising(ask.mask);
+        let (rising, falling) = (asked & rising, asked & !rising);
         let mut owners: Vec<u32> = units.iter().map(|unit| ask.owner(*unit)).collect();
         owners.sort_unstable();
         let spot = |unit: &u32| Spot {
             unit: *unit,
             place: ask.place(*unit),
-            moving: deciding(ask, *unit) & !rising | deciding_around(ask, *unit) & rising,
+            moving: deciding(ask, *unit, falling) | deciding_around(ask, *unit, rising),
         };
         let spots: Vec<Spot> = units.iter().map(spot).collect();
         let moving = spots.iter();
@@ -61,17 +63,23 @@ impl Window {
     }
 }
 
-/// Promotions that decide the level of a unit.
-fn deciding(ask: &Ask<'_>, unit: u32) -> SlotMask {
-    let view = ask.view;
-    view.levels.deciding(view.by_unit.at(unit), ask.mask)
+/// Those of the `asked` promotions that decide the level of a unit.
+fn deciding(ask: &Ask<'_>, unit: u32, asked: SlotMask) -> SlotMask {
+    let held = ask.view.by_unit.at(unit);
+    if (held & asked).is_empty() {
+        return SlotMask::EMPTY;
+    }
+    ask.view.levels.deciding(held, ask.mask) & asked
 }
 
-/// Promotions that decide the level of any unit of a group.
-pub(super) fn deciding_around(ask: &Ask<'_>, unit: u32) -> SlotMask {
+/// Those of the `asked` promotions that decide the level of any unit of a group.
+pub(super) fn deciding_around(ask: &Ask<'_>, unit: u32, asked: SlotMask) -> SlotMask {
     let Some(stretches) = ask.stretches else {
-        return deciding(ask, unit);
+        return deciding(ask, unit, asked);
     };
-    let siblings = stretches.around(unit);
-    siblings.fold(SlotMask::EMPTY, |all, sibling| all | deciding(ask, sibling))
+    let mut all = SlotMask::EMPTY;
+    for sibling in stretches.around(unit) {
+        all |= deciding(ask, sibling, asked);
+    }
+    all
 }
