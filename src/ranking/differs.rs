@@ -37,9 +37,9 @@ use crate::ranking::ask::Ask;
 use crate::ranking::build::MarketView;
 use crate::ranking::cursor::Place;
 use crate::ranking::filter::{By, Walk};
-use crate::ranking::matching::Matching;
+use crate::ranking::matching::{Matching, all_units};
 use crate::ranking::merge::{Merge, Source};
-use crate::ranking::order::Effect;
+use crate::ranking::order::{Effect, Key};
 use crate::ranking::page::Page;
 use crate::ranking::query::Query;
 use crate::ranking::reach::{Reach, held_words};
@@ -108,7 +108,7 @@ pub fn differs(
         served: owners_of(&ask, page),
         n_before,
         window: Window::default(),
-        covered: Some(Vec::new()),
+        covered: Vec::new(),
         matching,
         reach,
         ask,
@@ -208,7 +208,7 @@ struct Comparison<'a> {
     window: Window,
     /// Units behind the cursor that match and stand on this page, but not for their group, which
     /// came before; with the promotions that decide any of the group.
-    covered: Option<Vec<(u32, SlotMask)>>,
+    covered: Vec<(u32, SlotMask)>,
 }
 
 impl Comparison<'_> {
@@ -294,28 +294,41 @@ impl Comparison<'_> {
         is_lazy && self.from.is_some() && self.ask.stretches.is_some()
     }
 
-    /// The covered units; `None` if looking for them costs too much.
-    fn all_covered(&self) -> Option<Vec<(u32, SlotMask)>> {
+    /// The covered units; maybe some more, which bring nothing.
+    fn all_covered(&self) -> Vec<(u32, SlotMask)> {
+        let falling = self.reach.slots & !self.ask.view.levels.rising(self.mask);
+        let mut covered = Vec::new();
+        let mut add = |unit: u32| {
+            if !self.window.contains(self.ask.owner(unit)) {
+                covered.push((unit, deciding_around(&self.ask, unit, falling)));
+            }
+        };
+        let from = self.from.map(|from| from.key);
+        let end = self.window.end().map(|end| end.key);
         let source = Source {
             view: self.ask.view,
             filter: &self.ask.filter,
             mask: self.mask,
         };
         let words_max = words_worth(&self.ask, &self.matching);
-        let mut merge = Merge::new(source, self.from.map(|from| from.key), words_max);
-        let end = self.window.end();
-        let falling = self.reach.slots & !self.ask.view.levels.rising(self.mask);
-        let mut covered = Vec::new();
-        while let Some(key) = merge.next().ok()? {
-            if end.is_some_and(|end| end.key <= key) {
-                break;
-            }
-            let unit = self.ask.view.base.layout.unit_of(key.rank());
-            if !self.window.contains(self.ask.owner(unit)) {
-                covered.push((unit, deciding_around(&self.ask, unit, falling)));
+        let mut merge = Merge::new(source, from, words_max);
+        let is_inside = |key: Key| from < Some(key) && end.is_none_or(|end| key < end);
+        loop {
+            match merge.next() {
+                Ok(Some(key)) if is_inside(key) => {
+                    add(self.ask.view.base.layout.unit_of(key.rank()));
+                }
+                Ok(_) => return covered,
+                Err(_) => break,
             }
         }
-        Some(covered)
+        // Hardly anything that matches is of the levels that come first; those met are met again.
+        for unit in all_units(&self.ask.filter) {
+            if is_inside(self.ask.key(unit)) {
+                add(unit);
+            }
+        }
+        covered
     }
 
     /// What the places of the other page stand for.
@@ -432,10 +445,8 @@ impl Comparison<'_> {
         if !self.goes_by_keys() {
             return Verdict::Unsure;
         }
-        let Some(is_uncovered) = self.one_is_uncovered(flip, bound) else {
-            return Verdict::Unsure;
-        };
-        opening.verdict(is_uncovered || self.rank_enters(flip, bound))
+        let enters = self.one_is_uncovered(flip, bound) || self.rank_enters(flip, bound);
+        opening.verdict(enters)
     }
 
     /// Promotions by which a group comes, where the result was gathered.
@@ -511,15 +522,12 @@ impl Comparison<'_> {
         self.from.is_none_or(|from| from < place) && bound.is_none_or(|bound| place < bound)
     }
 
-    /// Whether one of the covered units brings its group, because a better one fell; `None` if the
-    /// covered ones are not known. What rises uncovers nothing.
-    fn one_is_uncovered(&self, flip: Flip, bound: Option<Place>) -> Option<bool> {
-        if flip.rises {
-            return Some(false);
-        }
-        let covered = self.covered.as_ref()?.iter();
-        let mut own = covered.filter(|(_, around)| around.contains(flip.slot));
-        Some(own.any(|(unit, _)| self.brings(*unit, bound)))
+    /// Whether one of the covered units brings its group, because a better one fell. What rises
+    /// uncovers nothing.
+    fn one_is_uncovered(&self, flip: Flip, bound: Option<Place>) -> bool {
+        let covered = self.covered.iter().filter(|_| !flip.rises);
+        let mut own = covered.filter(|(_, deciding)| deciding.contains(flip.slot));
+        own.any(|(unit, _)| self.brings(*unit, bound))
     }
 
     /// Whether a group comes by a variant that the promotion decides, looked for by rank.
