@@ -35,6 +35,7 @@ pub mod diff;
 pub mod differs;
 mod eager;
 pub mod edit;
+mod entering;
 pub mod explain;
 pub mod facet;
 mod filter;
