@@ -58,7 +58,7 @@ pub struct Compared {
     pub n_unchecked: u32,
 }
 
-/// Which of the `asked` promotions are reachable from a page, and to which it owes something.
+/// Which of the `asked` promotions are reachable from a page, and which make a difference to it.
 ///
 /// `page` is what `query` gives under `mask`; `asked` are slots that the category allows, whether
 /// they are in `mask` or withheld. Slots that the view does not have are neither.

@@ -115,7 +115,7 @@ impl Comparison<'_> {
         self.ask.filter.residue(unit) && self.brings(unit, bound)
     }
 
-    /// Whether what comes onto the page can be told by its [`Key`](crate::ranking::order::Key).
+    /// Whether what comes onto the page can be told by its [`Key`].
     ///
     /// Where attributes sort, the page must lie in one run of equal values: no group outside has a
     /// variant in an earlier run behind the cursor, or it would stand before.
