@@ -49,6 +49,7 @@ pub mod clock;
 pub mod commit;
 pub mod entropy;
 pub mod error;
+pub mod events;
 mod feed_check;
 mod fold;
 mod goods;

@@ -20,6 +20,7 @@
 
 pub mod compare;
 pub mod histogram;
+pub mod log;
 pub mod many;
 pub mod moments;
 pub mod power;

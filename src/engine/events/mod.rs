@@ -1,0 +1,10 @@
+//! **What did shoppers do?**
+//!
+//! Events come from shops as [`draft`]s: well-formed, but naming tickets, variants and amounts that
+//! nobody has looked up. Here each gets what counting it depends on, one verdict, and a place in
+//! the event log; nothing is answered before it is on disk.
+//!
+//! Invariants: a refused event costs no other event anything; a repeated one counts once; the
+//! figures of a partition are those of its log, whatever was restarted in between.
+
+pub mod draft;
