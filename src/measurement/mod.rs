@@ -1,9 +1,11 @@
 //! **Did it help, and may we believe it?**
 //!
 //! A measured promotion is shown to most sessions and withheld from the rest; what both then do
-//! is compared. Here stand the split, the sums and the comparison; the counting itself is to come.
+//! is compared.
 //!
 //! - [`split`]: which [`Arm`](split::Arm) of a promotion a session is in
+//! - [`log`]: what the event log says; [`tally`]: all [`sums`] of one of its partitions, with the
+//!   [`orders`] that refunds come back to
 //! - [`moments`]: exact sums of what sessions did
 //! - [`histogram`]: money in buckets, to be capped afterwards without an error
 //! - [`summary`]: from exact sums to means, variances, third moments
@@ -23,8 +25,12 @@ pub mod histogram;
 pub mod log;
 pub mod many;
 pub mod moments;
+pub mod orders;
 pub mod power;
 pub mod ratio_check;
+mod session;
 pub mod split;
 pub mod summary;
+pub mod sums;
 pub mod tails;
+pub mod tally;

@@ -76,6 +76,11 @@ impl SessionDigest {
         (u128::from(self.lo) | u128::from(self.hi) << 64).to_le_bytes()
     }
 
+    /// The low half: enough to tell shoppers apart in a count.
+    pub fn first_half(self) -> u64 {
+        self.lo
+    }
+
     /// The partition that counts this session, from 0 to 15: the top four bits.
     pub fn partition(self) -> u8 {
         (self.hi >> 60) as u8
