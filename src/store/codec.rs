@@ -93,6 +93,8 @@ pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, CodecError> {
 /// A form of many small numbers as payload bytes: below 251 each takes one byte, a sign included
 /// below 126.
 ///
+/// The bytes of bincode 1.3 with its `DefaultOptions`, so that another crate can read them later.
+///
 /// # Errors
 /// As [`encode`].
 pub fn encode_dense<T: Serialize + ?Sized>(form: &T) -> Result<Vec<u8>, CodecError> {
@@ -362,6 +364,17 @@ mod tests {
         assert_eq!(value.bytes(), golden);
         assert_eq!(value.form::<Probe>().unwrap(), Probe { node: 7, beat: 513 });
         assert_eq!((value.kind(), value.schema()), (Kind(240), 1));
+    }
+
+    #[test]
+    fn dense_numbers_take_as_few_bytes_as_they_need() {
+        let bytes = encode_dense(&(250_u64, 251_u64, -125_i32, 126_i32, "x")).unwrap();
+        assert_eq!(bytes, [250, 251, 251, 0, 249, 251, 252, 0, 1, b'x']);
+        let back: (u64, u64, i32, i32, &str) = decode_dense(&bytes).unwrap();
+        assert_eq!(back, (250, 251, -125, 126, "x"));
+        for odd in [&bytes[..9], &[bytes.as_slice(), &[0]].concat()] {
+            assert!(decode_dense::<(u64, u64, i32, i32, &str)>(odd).is_err());
+        }
     }
 
     #[test]

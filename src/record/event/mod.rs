@@ -5,10 +5,13 @@
 //!                      · controls · entries, which name it by its place
 //! ```
 //!
-//! The log's own form, frozen like every other: a click takes some 70 bytes, of which the digests
-//! of session, shopper and id are 43. Numbers take as few bytes as they need, texts are borrowed
-//! both ways, and an epoch or a list of promotions that many entries share is shared again when
-//! it is read. No [`Stored`](super::Stored): what borrows is no record by itself.
+//! The log's own form, frozen like every other. Numbers take as few bytes as they need, texts are
+//! borrowed both ways, and an epoch or a list of promotions that many entries share is shared
+//! again when it is read. No [`Stored`](super::Stored): what borrows is no record by itself.
+//!
+//! Cost: a click of a known shopper takes 80 bytes, 40 of them digests of session, shopper and id,
+//! and some 0.2 µs to write and 0.5 µs to read; a page of 24 items with five marks 600 bytes, 2.5
+//! and 6 µs. Five hundred such pages pack to 220 bytes each; digests do not pack.
 
 #[cfg(test)]
 mod laws;
