@@ -67,6 +67,9 @@ impl fmt::Display for Timestamp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date(jiff::civil::Date);
 
+/// The day from which days are counted.
+const EPOCH: Date = Date(jiff::civil::date(1970, 1, 1));
+
 impl Date {
     /// Reads `2027-10-30`.
     ///
@@ -90,6 +93,17 @@ impl Date {
     /// Whole days from `earlier` to this day; negative if it lies ahead.
     pub fn days_since(self, earlier: Self) -> i32 {
         earlier.0.until(self.0).map_or(0, |span| span.get_days())
+    }
+
+    /// Whole days since 1970-01-01; negative before it.
+    pub fn epoch_days(self) -> i32 {
+        self.days_since(EPOCH)
+    }
+
+    /// From what [`Self::epoch_days`] gave; `None` outside the years −9999 to 9999.
+    pub fn from_epoch_days(days: i32) -> Option<Self> {
+        let span = jiff::Span::new().try_days(days).ok()?;
+        EPOCH.0.checked_add(span).ok().map(Self)
     }
 
     /// First instant of this day in `zone`.
@@ -294,6 +308,23 @@ mod tests {
 
     fn zone(name: &str) -> Zone {
         Zone::parse(name).unwrap()
+    }
+
+    #[test]
+    fn days_since_1970_name_a_date() {
+        let date = |text| Date::parse(text).unwrap();
+        for (text, days) in [
+            ("1969-12-31", -1),
+            ("1970-01-01", 0),
+            ("2026-01-01", 20_454),
+            ("9999-12-31", 2_932_896),
+        ] {
+            assert_eq!(date(text).epoch_days(), days);
+            assert_eq!(Date::from_epoch_days(days), Some(date(text)));
+        }
+        for outside in [2_932_897, i32::MIN, i32::MAX] {
+            assert_eq!(Date::from_epoch_days(outside), None);
+        }
     }
 
     #[track_caller]

@@ -71,6 +71,15 @@ impl SessionDigest {
     /// Partitions of the event log.
     pub const N_PARTITIONS: u8 = 16;
 
+    /// From what [`Self::to_bytes`] gave.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        let half = |from: usize| u64::from_le_bytes(std::array::from_fn(|at| bytes[from + at]));
+        Self {
+            lo: half(0),
+            hi: half(8),
+        }
+    }
+
     /// The low half, then the high one, each little endian.
     pub fn to_bytes(self) -> [u8; 16] {
         (u128::from(self.lo) | u128::from(self.hi) << 64).to_le_bytes()
@@ -447,6 +456,7 @@ mod tests {
         ) {
             let fast = SplitKey::new(bytes).digest_bytes(&message);
             prop_assert_eq!(fast.to_bytes(), slow_digest(bytes, &message));
+            prop_assert_eq!(SessionDigest::from_bytes(fast.to_bytes()), fast);
             prop_assert_eq!(fast.partition(), fast.to_bytes()[15] >> 4);
             prop_assert!(fast.partition() < SessionDigest::N_PARTITIONS);
         }

@@ -57,7 +57,7 @@ fn any_zone() -> impl Strategy<Value = Zone> {
         .prop_map(|name| Zone::parse(name).unwrap())
 }
 
-fn any_market_id() -> impl Strategy<Value = MarketId> {
+pub(super) fn any_market_id() -> impl Strategy<Value = MarketId> {
     "[a-z0-9-]{1,32}".prop_map(|id| MarketId::parse(&id).unwrap())
 }
 

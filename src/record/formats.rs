@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::Stored;
 use super::json::{FORMS, RecordForms};
-use super::samples;
+use super::{event, sample_events, samples};
 use crate::store::codec::Kind;
 use crate::store::seam::Forms;
 
@@ -86,12 +86,10 @@ fn newest() -> BTreeMap<String, Payloads> {
     let past = plain(&bare, &full);
     let [bare, full] = samples::probes();
     let probe = plain(&bare, &full);
-    // Of events any bytes are the form, none as well.
-    let events = vec![
-        ("bare".to_owned(), Vec::new()),
-        ("full".to_owned(), vec![0x00, 0x01, 0x7f, 0x80, 0xff]),
-    ];
-    let events = ("250-1".to_owned(), events);
+    let [bare, full] = sample_events::calls()
+        .map(|(entries, controls)| event::encode(&entries, &controls).unwrap());
+    let events = vec![("bare".to_owned(), bare), ("full".to_owned(), full)];
+    let events = (format!("250-{}", event::SCHEMA), events);
     let kinds = [
         meta, market, calendar, promotion, key, mapping, audit, answer, past, used, import, probe,
         events,
@@ -169,4 +167,12 @@ fn every_schema_ever_released_opens() {
             ),
         }
     }
+}
+
+#[test]
+fn old_events_are_read() {
+    let golden = golden();
+    let read = |(_, bytes): &(String, Vec<u8>)| event::decode(1, bytes).unwrap();
+    let calls: Vec<_> = golden["250-1"].iter().map(read).collect();
+    assert_eq!(calls, sample_events::calls());
 }

@@ -6,8 +6,9 @@
 //! cannot bring what no start would take; on the way out it does not, so that even a record that
 //! no constructor takes can be saved.
 //!
-//! Batches of events are opaque until measurement gives them a form: whatever their bytes are, a
-//! journal that holds some is none of a newer version.
+//! Batches of events stay opaque: an export is to be no longer than its log, whose form
+//! ([`event`](super::event)) is dense and may write a number in two ways. So their bytes are hex,
+//! and who reads the log refuses what is no batch.
 
 use serde_json::Value as Json;
 

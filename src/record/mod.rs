@@ -8,6 +8,7 @@
 //! - [`key`]: which key a record of each kind has
 //! - [`market`], [`catalogue`], [`promotion`], [`access`], [`desk`], [`import`]: the stored forms
 //!   by subject
+//! - [`event`]: the events of one partition in one call
 //! - [`json`]: the list of all kinds, and their records as JSON
 //!
 //! Invariants: every schema ever released opens; what is written is the newest; a round trip gives
@@ -20,9 +21,12 @@ pub mod access;
 #[cfg(test)]
 mod any;
 #[cfg(test)]
+mod any_event;
+#[cfg(test)]
 mod any_goods;
 pub mod catalogue;
 pub mod desk;
+pub mod event;
 #[cfg(test)]
 mod formats;
 mod hex;
@@ -33,6 +37,8 @@ pub mod key;
 mod laws;
 pub mod market;
 pub mod promotion;
+#[cfg(test)]
+mod sample_events;
 #[cfg(test)]
 mod samples;
 
@@ -92,6 +98,14 @@ pub enum RecordError {
     /// The bytes do not fit the form.
     #[error(transparent)]
     Codec(#[from] CodecError),
+    /// A batch of events says more different things of one sort than its form has places for.
+    #[error("a batch has more than {max} different {what}")]
+    TooMany {
+        /// Which.
+        what: &'static str,
+        /// Places.
+        max: usize,
+    },
     /// The form holds what the aggregate's constructor refuses.
     #[error("damaged record: {what}")]
     Refused {

@@ -42,7 +42,7 @@ fn texts(words: &str) -> Vec<String> {
 }
 
 /// `[n, n + 1, …]`
-fn bytes<const N: usize>(n: u8) -> [u8; N] {
+pub(super) fn bytes<const N: usize>(n: u8) -> [u8; N] {
     let mut next = n;
     [(); N].map(|()| {
         next = next.wrapping_add(1);

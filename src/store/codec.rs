@@ -11,8 +11,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::store::Revision;
 use crate::store::chunk::CHUNK_BYTES_MAX;
@@ -90,6 +90,32 @@ pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, CodecError> {
     read::<T, PAYLOAD_BYTES_MAX>(payload)
 }
 
+/// A form of many small numbers as payload bytes: below 251 each takes one byte, a sign included
+/// below 126.
+///
+/// The bytes of bincode 1.3 with its `DefaultOptions`, so that another crate can read them later.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_dense<T: Serialize + ?Sized>(form: &T) -> Result<Vec<u8>, CodecError> {
+    let bytes =
+        bincode::serde::encode_to_vec(form, bincode::config::standard()).map_err(form_error)?;
+    bounded(bytes, PAYLOAD_BYTES_MAX)
+}
+
+/// What [`encode_dense`] wrote, every byte of which must be consumed. The form may borrow texts.
+///
+/// A number may be written longer than needed, so other bytes may give an equal form.
+///
+/// # Errors
+/// [`CodecError::Form`].
+pub fn decode_dense<'b, T: Deserialize<'b>>(payload: &'b [u8]) -> Result<T, CodecError> {
+    let config = bincode::config::standard().with_limit::<PAYLOAD_BYTES_MAX>();
+    let (form, used) =
+        bincode::serde::borrow_decode_from_slice(payload, config).map_err(form_error)?;
+    whole(form, used, payload)
+}
+
 /// Stored forms as the content of a chunk: as [`encode`], with a chunk's room.
 ///
 /// # Errors
@@ -110,6 +136,10 @@ pub fn decode_chunk<T: DeserializeOwned>(content: &[u8]) -> Result<T, CodecError
 fn write<T: Serialize + ?Sized>(form: &T, max: usize) -> Result<Vec<u8>, CodecError> {
     let bytes =
         bincode::serde::encode_to_vec(form, bincode::config::legacy()).map_err(form_error)?;
+    bounded(bytes, max)
+}
+
+fn bounded(bytes: Vec<u8>, max: usize) -> Result<Vec<u8>, CodecError> {
     match bytes.len() {
         have if max < have => Err(CodecError::TooLarge { have, max }),
         _ => Ok(bytes),
@@ -119,6 +149,10 @@ fn write<T: Serialize + ?Sized>(form: &T, max: usize) -> Result<Vec<u8>, CodecEr
 fn read<T: DeserializeOwned, const MAX: usize>(bytes: &[u8]) -> Result<T, CodecError> {
     let config = bincode::config::legacy().with_limit::<MAX>();
     let (form, used) = bincode::serde::decode_from_slice(bytes, config).map_err(form_error)?;
+    whole(form, used, bytes)
+}
+
+fn whole<T>(form: T, used: usize, bytes: &[u8]) -> Result<T, CodecError> {
     if used == bytes.len() {
         return Ok(form);
     }
@@ -330,6 +364,17 @@ mod tests {
         assert_eq!(value.bytes(), golden);
         assert_eq!(value.form::<Probe>().unwrap(), Probe { node: 7, beat: 513 });
         assert_eq!((value.kind(), value.schema()), (Kind(240), 1));
+    }
+
+    #[test]
+    fn dense_numbers_take_as_few_bytes_as_they_need() {
+        let bytes = encode_dense(&(250_u64, 251_u64, -125_i32, 126_i32, "x")).unwrap();
+        assert_eq!(bytes, [250, 251, 251, 0, 249, 251, 252, 0, 1, b'x']);
+        let back: (u64, u64, i32, i32, &str) = decode_dense(&bytes).unwrap();
+        assert_eq!(back, (250, 251, -125, 126, "x"));
+        for odd in [&bytes[..9], &[bytes.as_slice(), &[0]].concat()] {
+            assert!(decode_dense::<(u64, u64, i32, i32, &str)>(odd).is_err());
+        }
     }
 
     #[test]
