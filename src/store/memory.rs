@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::store::chunk::memory::MemoryChunks;
 use crate::store::commit::FollowError;
+use crate::store::fold::FoldStore;
 use crate::store::folded::Folded;
 use crate::store::ids::RecentIds;
 use crate::store::index::follower::{Follower, Progress};
@@ -71,6 +72,7 @@ impl Memory {
         let keyed = vec![writers[0].shared().clone(), writers[1].shared().clone()];
         let (home, backups) = (Arc::new(PlainIndex::default()), Arc::new(NoBackups));
         let nowhere = PathBuf::new();
+        let folds = FoldStore::new(slot.clone(), writers[2].shared().clone());
         let mut follower = Follower::new(keyed, slot, home, backups, nowhere.clone(), nowhere);
         while follower.step() == Progress::Behind {}
         Raised {
@@ -79,6 +81,7 @@ impl Memory {
             writers,
             chunks: self.chunks.clone(),
             backups: Arc::new(NoBackups),
+            folds,
             follower,
             report: Report::new(),
             lock: None,

@@ -18,7 +18,7 @@
 //! - [`fault`]: places at which tests let the process die
 //! - [`seam`]: what an engine supplies (`CommitLog`), what `record` does (`Forms`)
 //! - [`journal`]: frames, files, recovery of one space
-//! - [`event`]: the event log by partition
+//! - [`event`]: the event log by partition; [`fold`]: what is made from it and kept
 //! - [`chunk`]: what is too large for a value, named by its content
 //! - [`start`]: opens a store, whatever happened to it
 //! - [`scrub`]: reads everything now and then, whatever nobody asks for
@@ -40,6 +40,7 @@ pub mod committer;
 pub mod disk;
 pub mod event;
 pub(crate) mod fault;
+pub mod fold;
 pub mod folded;
 pub mod follow;
 pub mod ids;

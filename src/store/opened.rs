@@ -10,6 +10,7 @@ use crate::store::chunk::ChunkStore;
 use crate::store::committer::Committer;
 use crate::store::disk::LockGuard;
 use crate::store::event::EventLog;
+use crate::store::fold::FoldStore;
 use crate::store::index::IndexError;
 use crate::store::index::compact::{CompactAbove, Compacted};
 use crate::store::index::follower::{Follower, Progress};
@@ -45,6 +46,8 @@ pub struct Opened {
     pub trade: SpaceStore,
     /// What shoppers did, by partition.
     pub events: EventLog,
+    /// What is made from events and kept, by partition; in memory only as long as the store is open.
+    pub folds: FoldStore,
     /// What is too large for a value, by hash.
     pub chunks: Arc<dyn ChunkStore>,
     /// Where it lives; `None` in memory.
@@ -97,6 +100,7 @@ impl Opened {
             config,
             trade,
             events: EventLog::new(events),
+            folds: raised.folds,
             chunks: raised.chunks,
             generation: raised.generation,
             report: raised.report,

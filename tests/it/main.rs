@@ -12,6 +12,7 @@ mod datasets;
 mod desk;
 mod event_log;
 mod feeds;
+mod folds;
 mod full_disk;
 mod golden;
 mod history;

@@ -10,6 +10,8 @@
 //! A crash between the renames leaves no index, and the next start builds one. Nothing else ever
 //! depends on what lies beside it.
 //!
+//! What is kept of events ([`fold`](crate::store::fold)) stands still meanwhile.
+//!
 //! Cost: the index is read twice, once to count and once to copy, and written once. Cold commits
 //! that come meanwhile wait in memory.
 
@@ -17,6 +19,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::store::Mode;
+use crate::store::fold::FoldStore;
 use crate::store::index::follower::Follower;
 use crate::store::index::state::Pages;
 use crate::store::index::{Applied, Index, IndexError, Rung, Tree};
@@ -75,6 +78,8 @@ impl Follower {
         if before_bytes <= above.bytes {
             return Ok(None);
         }
+        let folds = self.folds.clone();
+        let _paused = folds.as_ref().map(FoldStore::pause);
         let trees = self.trees(index.as_ref())?;
         let mut live_bytes = 0;
         for (tree, said) in &trees {

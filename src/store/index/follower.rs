@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError};
 use crate::store::codec::Value;
 use crate::store::commit::FollowError;
 use crate::store::fault::fault;
+use crate::store::fold::FoldStore;
 use crate::store::index::plain::stored;
 use crate::store::index::state::IndexState;
 use crate::store::index::{Applied, Batch, Index, IndexError, IndexHome, Rung, Tree, walk};
@@ -31,6 +32,8 @@ pub struct Follower {
     /// The event log: it has no keys, but its newest revision is noted, so that a start notices
     /// when its end is missing.
     log: Option<EventsLog>,
+    /// Who changes trees of the index beside the follower.
+    pub(in crate::store::index) folds: Option<FoldStore>,
     pub(in crate::store::index) slot: IndexSlot,
     pub(in crate::store::index) home: Arc<dyn IndexHome>,
     backups: Arc<dyn Backups>,
@@ -82,6 +85,7 @@ impl Follower {
         Self {
             spaces,
             log: None,
+            folds: None,
             slot,
             home,
             backups,
@@ -101,6 +105,13 @@ impl Follower {
             shared: events,
             noted: Revision::ZERO,
         });
+        self
+    }
+
+    /// Has these trees stand still while the index is written anew.
+    #[must_use]
+    pub fn pausing(mut self, folds: FoldStore) -> Self {
+        self.folds = Some(folds);
         self
     }
 

@@ -34,7 +34,8 @@ pub enum Tree {
     Hot(Space),
     /// What is not.
     Cold(Space),
-    /// Sums of one event partition, 0 to 15.
+    /// What is folded from one event partition, 0 to 15, and kept by
+    /// [`fold`](crate::store::fold).
     Fold(u8),
 }
 
@@ -225,7 +226,7 @@ pub trait IndexHome: Send + Sync + fmt::Debug {
 }
 
 /// Records read at a time while a tree is walked.
-const PAGE: usize = 1_000;
+pub(in crate::store) const PAGE: usize = 1_000;
 
 /// Hands out every record of a tree, ascending, and checks count and sum at the end.
 ///

@@ -5,6 +5,7 @@ use std::io;
 use crate::domain::time::Timestamp;
 use crate::store::backup::BackupError;
 use crate::store::codec::Value;
+use crate::store::fold::newest_kept;
 use crate::store::folded::Folded;
 use crate::store::ids::RecentIds;
 use crate::store::index::follower::noted;
@@ -118,7 +119,7 @@ pub fn recover_log(
     report: &mut Report,
 ) -> Result<Recovered, StartError> {
     let identity = scanned.identity;
-    let noted = index.and_then(|index| noted(index, identity));
+    let noted = index.and_then(|index| noted(index, identity).max(newest_kept(index, identity)));
     let begin = scanned.scan.first().map_or(identity.era, |first| first.0);
     let reach = scanned.scan.reach(Revision(begin - 1));
     let highest = scanned

@@ -25,6 +25,7 @@ use crate::domain::time::Timestamp;
 use crate::store::chunk::ChunkStore;
 use crate::store::codec::Kind;
 use crate::store::disk::{Disk, LockGuard, RealDisk};
+use crate::store::fold::FoldStore;
 use crate::store::index::follower::{Follower, Progress};
 use crate::store::index::sled::SledHome;
 use crate::store::index::{Index, IndexHome, Rung};
@@ -237,6 +238,8 @@ pub struct Raised {
     pub chunks: Arc<dyn ChunkStore>,
     /// Where whole states are kept.
     pub backups: Arc<dyn Backups>,
+    /// What is made from events and kept.
+    pub folds: FoldStore,
     /// The index follower of `config` and `trade`.
     pub follower: Follower,
     /// What was found and mended.
@@ -347,6 +350,7 @@ fn assemble(
         writer.check_room();
         writer
     });
+    let folds = FoldStore::new(slot.clone(), writers[2].shared().clone());
     let mut follower = Follower::new(
         vec![writers[0].shared().clone(), writers[1].shared().clone()],
         slot,
@@ -355,7 +359,8 @@ fn assemble(
         opening.generation.index(),
         opening.generation.quarantine(),
     )
-    .noting(writers[2].shared().clone());
+    .noting(writers[2].shared().clone())
+    .pausing(folds.clone());
     let adopted = index
         .filter(|_| index_is_sound)
         .is_some_and(|index| follower.adopt(index).is_ok());
@@ -384,6 +389,7 @@ fn assemble(
         writers,
         chunks: Arc::new(opening.chunks()),
         backups: opening.parts.backups.clone(),
+        folds,
         follower,
         report,
         lock: None,
