@@ -8,3 +8,4 @@
 //! figures of a partition are those of its log, whatever was restarted in between.
 
 pub mod draft;
+pub mod take;
