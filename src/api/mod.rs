@@ -66,6 +66,7 @@ pub fn openapi() -> String {
 fn collected(stop: Stop, settings: &Settings) -> OpenApiRouter<Engine> {
     OpenApiRouter::default()
         .merge(storefront::rank::routes())
+        .merge(storefront::events::routes())
         .merge(merchandiser::markets::routes())
         .merge(merchandiser::catalogue::routes())
         .merge(merchandiser::mappings::routes())
