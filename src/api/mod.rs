@@ -67,6 +67,7 @@ fn collected(stop: Stop, settings: &Settings) -> OpenApiRouter<Engine> {
     OpenApiRouter::default()
         .merge(storefront::rank::routes())
         .merge(storefront::events::routes())
+        .merge(storefront::adapters::ga4::routes())
         .merge(merchandiser::markets::routes())
         .merge(merchandiser::catalogue::routes())
         .merge(merchandiser::mappings::routes())

@@ -33,6 +33,7 @@ const TABLE: &[Row] = &[
     ("POST", "/v1/markets/{market}/rank", "{}", "xxx--x-", Market),
     ("GET", "/v1/markets/{market}/rank", "", "xxx--x-", Market),
     ("POST", "/v1/events", "{\"events\":[]}", "xx---x-", Free),
+    ("POST", "/v1/events/ga4", "{}", "xx---x-", Free),
     ("GET", "/v1/markets", "", "-xxxxx-", Free),
     ("POST", "/v1/markets", "{}", "-----x-", Free),
     ("GET", "/v1/markets/{market}", "", "-xxxxx-", Market),

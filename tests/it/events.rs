@@ -155,3 +155,25 @@ async fn only_storefronts_and_operators_send_events() {
     answer.refuses(403, "not-permitted");
     assert_eq!(answer.json["needs"], "storefront-public");
 }
+
+#[tokio::test]
+async fn analytics_are_sent_on_as_they_are() {
+    let app = App::shop(5).await;
+    let body = r#"{
+        "client_id": "1733.17", "user_id": "c-1", "events": [
+            { "name": "page_view" },
+            { "name": "select_item", "params": { "session_id": 17, "items": [{ "item_id": "u001" }] } },
+            { "name": "purchase", "params": { "session_id": 17, "transaction_id": "T-1",
+              "items": [{ "item_id": "u001", "price": 33.333333333333336, "quantity": 3 }] } },
+            { "name": "view_item", "params": { "items": [{ "item_id": "u001" }] } }
+        ]
+    }"#;
+    let answer = app.ask("POST", "/v1/events/ga4?market=se", &[], body).await;
+    let missing = vec![(3, "session-missing".to_owned())];
+    assert_eq!(verdicts(&answer), (4, 2, missing));
+    assert_eq!(answer.json["ignored"], 1);
+    let answer = app.ask("POST", "/v1/events/ga4", &[], body).await;
+    answer.refuses(422, "invalid");
+    let answer = app.ask("POST", "/v1/events/ga4?market=se", &[], "{}").await;
+    answer.refuses(422, "invalid");
+}

@@ -25,7 +25,7 @@ use crate::http::problem::code::Code;
 pub(crate) const EVENTS_MAX: usize = 1_000;
 
 /// Most characters of an event's id.
-const ID_CHARS_MAX: usize = 64;
+pub(crate) const ID_CHARS_MAX: usize = 64;
 
 /// Most faults that a detail names.
 const TOLD_MAX: usize = 100;

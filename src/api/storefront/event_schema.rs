@@ -4,7 +4,7 @@
 //! names everything that is wrong with it.
 
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::engine::events::draft::{Rejected, Taken};
 
@@ -115,6 +115,16 @@ pub struct OrderLineBody {
     pub unit_cost: Option<String>,
     /// What all pieces together cost the shop.
     pub line_cost: Option<String>,
+}
+
+/// Where events of another system belong.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ShopParams {
+    /// The market.
+    pub market: String,
+    /// A public key, where no header can be sent.
+    pub key: Option<String>,
 }
 
 /// What became of the events; the verdicts add up to `received`.

@@ -7,15 +7,20 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access::may::{Object, Verb};
+use crate::api::storefront::adapters::loose::Shop;
 use crate::api::storefront::event_request;
 use crate::api::storefront::event_schema::{EventsAnswer, EventsBody};
-use crate::api::wire::answer;
+use crate::api::wire::{answer, query, scalar};
+use crate::domain::id::MarketId;
 use crate::engine::error::EngineError;
 use crate::engine::events::draft::Sent;
 use crate::engine::start::Engine;
-use crate::http::extract::{Caller, Raw};
+use crate::http::extract::{Caller, Query, Raw};
 use crate::http::gate::Route;
 use crate::http::problem::Problem;
+
+/// Stands in where the market is none of the caller's, which is what its events are told.
+const NO_CURRENCY: &str = "EUR";
 
 /// Routes of this file.
 pub(crate) fn routes() -> OpenApiRouter<Engine> {
@@ -58,6 +63,29 @@ async fn send_events(
 pub(crate) fn check_may(caller: &Caller) -> Result<(), Problem> {
     let may = caller.principal.may(Verb::SendEvents, &Object::Anywhere);
     may.map_err(|refusal| EngineError::from(refusal).into())
+}
+
+/// The market that events of another system belong to.
+///
+/// # Errors
+/// `bad-query`, `invalid`.
+pub(crate) fn read_shop(
+    engine: &Engine,
+    caller: &Caller,
+    members: &Query,
+) -> Result<Shop, Problem> {
+    let market = query::read(members, |fields| {
+        fields.need("market", scalar::parsed(MarketId::parse))
+    })?;
+    let market = market.ok_or_else(|| Problem::not_found("market"))?;
+    Ok(shop_of(engine, caller, market))
+}
+
+/// The same of a market whose name has been read.
+pub(crate) fn shop_of(engine: &Engine, caller: &Caller, market: MarketId) -> Shop {
+    let currency = engine.currency_of(&caller.principal, &market);
+    let currency = currency.unwrap_or(NO_CURRENCY);
+    Shop { market, currency }
 }
 
 /// The verdicts.

@@ -1,5 +1,6 @@
 //! What a shop's pages call.
 
+pub mod adapters;
 pub mod event_item;
 pub mod event_order;
 pub mod event_request;
