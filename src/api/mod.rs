@@ -68,6 +68,7 @@ fn collected(stop: Stop, settings: &Settings) -> OpenApiRouter<Engine> {
         .merge(storefront::rank::routes())
         .merge(storefront::events::routes())
         .merge(storefront::adapters::ga4::routes())
+        .merge(storefront::adapters::segment::routes())
         .merge(merchandiser::markets::routes())
         .merge(merchandiser::catalogue::routes())
         .merge(merchandiser::mappings::routes())

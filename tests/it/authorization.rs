@@ -34,6 +34,7 @@ const TABLE: &[Row] = &[
     ("GET", "/v1/markets/{market}/rank", "", "xxx--x-", Market),
     ("POST", "/v1/events", "{\"events\":[]}", "xx---x-", Free),
     ("POST", "/v1/events/ga4", "{}", "xx---x-", Free),
+    ("POST", "/v1/events/segment", "{}", "xx---x-", Free),
     ("GET", "/v1/markets", "", "-xxxxx-", Free),
     ("POST", "/v1/markets", "{}", "-----x-", Free),
     ("GET", "/v1/markets/{market}", "", "-xxxxx-", Market),

@@ -177,3 +177,18 @@ async fn analytics_are_sent_on_as_they_are() {
     let answer = app.ask("POST", "/v1/events/ga4?market=se", &[], "{}").await;
     answer.refuses(422, "invalid");
 }
+
+#[tokio::test]
+async fn tracks_are_sent_on_as_they_are() {
+    let app = App::shop(5).await;
+    let track = json!({
+        "type": "track", "event": "Product Clicked", "anonymousId": "a-1", "messageId": "m-1",
+        "properties": { "product_id": "p001", "sku": "u001", "price": 18.99 },
+    });
+    let path = "/v1/events/segment?market=se";
+    assert_eq!(verdicts(&app.post(path, &track).await), (1, 1, vec![]));
+    let batch = json!({ "batch": [track, { "type": "page" }], "sentAt": "2027-03-09T08:15:20Z" });
+    let answer = app.post(path, &batch).await;
+    assert_eq!(verdicts(&answer), (2, 1, vec![]));
+    assert_eq!(answer.json["ignored"], 1);
+}

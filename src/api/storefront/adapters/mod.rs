@@ -6,3 +6,4 @@
 
 pub mod ga4;
 pub mod loose;
+pub mod segment;
