@@ -69,6 +69,7 @@ fn collected(stop: Stop, settings: &Settings) -> OpenApiRouter<Engine> {
         .merge(storefront::events::routes())
         .merge(storefront::adapters::ga4::routes())
         .merge(storefront::adapters::segment::routes())
+        .merge(storefront::adapters::elevate::routes())
         .merge(merchandiser::markets::routes())
         .merge(merchandiser::catalogue::routes())
         .merge(merchandiser::mappings::routes())

@@ -192,3 +192,33 @@ async fn tracks_are_sent_on_as_they_are() {
     assert_eq!(verdicts(&answer), (2, 1, vec![]));
     assert_eq!(answer.json["ignored"], 1);
 }
+
+#[tokio::test]
+async fn notifications_are_answered_with_a_status() {
+    let app = App::shop(5).await;
+    let send = async |path: &str, body: &str| {
+        let path = format!("/v1/events/elevate/{path}");
+        app.ask("POST", &path, &[], body).await
+    };
+    let whose = "?market=se&customerKey=c-1&sessionKey=s-1";
+    let item = "{\"productKey\":\"p001\",\"variantKey\":\"u001\",\"other\":1}";
+    let lines =
+        "{\"lines\":[{\"productKey\":\"p001\",\"quantity\":2,\"sellingPrice\":19.95,\"cost\":8}]}";
+    send(&format!("click{whose}"), item).await.is(204);
+    send(&format!("click{whose}"), "{\"ticket\":\"t1\"}")
+        .await
+        .is(204);
+    send(&format!("add-to-cart{whose}"), item).await.is(204);
+    send(&format!("payment{whose}"), lines).await.is(204);
+    send(&format!("end{whose}"), "").await.is(204);
+    send("end?sessionKey=s-1", "")
+        .await
+        .refuses(400, "bad-query");
+    send("end?market=se", "").await.refuses(400, "bad-query");
+    let answer = send(&format!("click{whose}"), "{}").await;
+    answer.refuses(400, "malformed-json");
+    assert_eq!(answer.json["detail"], "variantKey: is required");
+    send(&format!("payment{whose}"), "{\"lines\":[]}")
+        .await
+        .refuses(400, "malformed-json");
+}

@@ -11,7 +11,7 @@ use crate::api::storefront::event_item::{ITEMS_MAX, QUANTITY_MAX};
 use crate::api::storefront::event_order::{LINES_MAX, ORDER_CHARS_MAX};
 use crate::api::storefront::event_request::{ID_CHARS_MAX, refusal};
 use crate::domain::complaint::{Complaints, Fault};
-use crate::domain::id::{MarketId, SessionKey, Shopper, VariantKey};
+use crate::domain::id::{MarketId, ProductKey, SessionKey, Shopper, VariantKey};
 use crate::domain::money::Currency;
 use crate::domain::text::bounded;
 use crate::domain::time::Timestamp;
@@ -37,6 +37,8 @@ pub(crate) type Names = &'static [(&'static str, Key)];
 pub(crate) enum Key {
     /// The key of a variant.
     Variant,
+    /// The key of a product.
+    Product,
 }
 
 /// A line of another system's order.
@@ -147,6 +149,7 @@ impl Loose {
         };
         let named = match key {
             Key::Variant => VariantKey::parse(text).map(Named::Variant),
+            Key::Product => ProductKey::parse(text).map(Named::Product),
         };
         self.faults.take(format!("{at}/{name}"), named)
     }

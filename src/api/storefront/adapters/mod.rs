@@ -4,6 +4,7 @@
 //! [`loose`] reading: numbers come as they are written, texts that are numbers are taken for such,
 //! and whatever nobody knows is passed over.
 
+pub mod elevate;
 pub mod ga4;
 pub mod loose;
 pub mod segment;
