@@ -12,6 +12,8 @@ pub enum Verb {
     Explain,
     /// Rank at another instant or with forced arms.
     RankAt,
+    /// Tell what shoppers did.
+    SendEvents,
     /// Read markets, attributes, categories, variants.
     ReadCatalogue,
     /// Feed products, categories or scores; store mappings; redeclare attributes.
@@ -38,10 +40,11 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Rank,
         Self::Explain,
         Self::RankAt,
+        Self::SendEvents,
         Self::ReadCatalogue,
         Self::Import,
         Self::ReadImports,
@@ -62,6 +65,7 @@ impl Verb {
         };
         let holders: &[Role] = match self {
             Self::Rank => &[StorefrontPublic, StorefrontServer, Merchandiser, Operator],
+            Self::SendEvents => &[StorefrontPublic, StorefrontServer, Operator],
             Self::Explain => &[StorefrontServer, Merchandiser, Operator],
             Self::RankAt | Self::WritePromotions | Self::Import | Self::ReadImports => {
                 &[Merchandiser, Operator]
@@ -234,6 +238,7 @@ mod tests {
             (Verb::Rank, "xxx--x-"),
             (Verb::Explain, "-xx--x-"),
             (Verb::RankAt, "--x--x-"),
+            (Verb::SendEvents, "xx---x-"),
             (Verb::ReadCatalogue, "-xxxxx-"),
             (Verb::Import, "--g--x-"),
             (Verb::ReadImports, "--x--x-"),

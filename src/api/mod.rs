@@ -66,6 +66,10 @@ pub fn openapi() -> String {
 fn collected(stop: Stop, settings: &Settings) -> OpenApiRouter<Engine> {
     OpenApiRouter::default()
         .merge(storefront::rank::routes())
+        .merge(storefront::events::routes())
+        .merge(storefront::adapters::ga4::routes())
+        .merge(storefront::adapters::segment::routes())
+        .merge(storefront::adapters::elevate::routes())
         .merge(merchandiser::markets::routes())
         .merge(merchandiser::catalogue::routes())
         .merge(merchandiser::mappings::routes())

@@ -31,6 +31,40 @@ pub fn read(bytes: &[u8]) -> Result<Value, Problem> {
     })
 }
 
+/// Reads the same documents with every number as the text that it was written in, so that no amount
+/// goes through a float.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_literally(bytes: &[u8]) -> Result<Value, Problem> {
+    read(bytes)?;
+    read(&with_quoted_numbers(bytes))
+}
+
+/// A document that is known to be JSON, with its numbers as texts: outside of texts, nothing else
+/// has a digit or a sign in it.
+fn with_quoted_numbers(bytes: &[u8]) -> Vec<u8> {
+    let mut quoted = Vec::with_capacity(bytes.len() + bytes.len() / 4);
+    let (mut in_text, mut in_number, mut is_escaped) = (false, false, false);
+    for byte in bytes {
+        let is_numeric = matches!(byte, b'0'..=b'9' | b'-');
+        let goes_on = is_numeric || matches!(byte, b'+' | b'.' | b'e' | b'E');
+        if in_number && !goes_on || !in_number && !in_text && is_numeric {
+            quoted.push(b'"');
+            in_number = !in_number;
+        }
+        quoted.push(*byte);
+        if *byte == b'"' && !is_escaped {
+            in_text = !in_text;
+        }
+        is_escaped = in_text && *byte == b'\\' && !is_escaped;
+    }
+    if in_number {
+        quoted.push(b'"');
+    }
+    quoted
+}
+
 /// A body that is no JSON; lines and columns count from one, columns in bytes.
 fn malformed(why: String, line: usize, column: usize) -> Problem {
     let problem = Problem::new(Code::MalformedJson, why);
@@ -135,6 +169,28 @@ mod tests {
         assert_eq!(read(b"0").unwrap(), json!(0));
     }
 
+    #[test]
+    fn numbers_can_be_read_as_they_are_written() {
+        let check = |text: &str, expected: Value| {
+            assert_eq!(read_literally(text.as_bytes()).unwrap(), expected, "{text}");
+        };
+        check("4271.50", json!("4271.50"));
+        check(
+            "[0.1,-2,1E+3,true,null]",
+            json!(["0.1", "-2", "1E+3", true, null]),
+        );
+        check(
+            r#"{"a 1":{"b":12345678901234567890.10}, "c" : 1e-2 }"#,
+            json!({ "a 1": { "b": "12345678901234567890.10" }, "c": "1e-2" }),
+        );
+        check(
+            r#"["1\"2", "\\", 3, "\\\"4", false]"#,
+            json!(["1\"2", "\\", "3", "\\\"4", false]),
+        );
+        assert!(read_literally(b"[01]").is_err());
+        assert!(read_literally(b"[1-2]").is_err());
+    }
+
     #[track_caller]
     fn check(bytes: &[u8], why: &str, line: u64, column: u64) {
         let problem = read(bytes).unwrap_err();
@@ -200,6 +256,30 @@ mod tests {
         fn whatever_is_read_means_what_serde_json_reads(bytes in "[\\[\\]{}:,\"a0-9.e\\-]{0,24}") {
             if let Ok(value) = read(bytes.as_bytes()) {
                 prop_assert_eq!(value, serde_json::from_str::<Value>(&bytes).unwrap());
+            }
+        }
+
+        #[test]
+        fn numbers_as_texts_are_those_numbers(bytes in "[\\[\\]{}:,\"\\\\a0-9.e\\-]{0,24}") {
+            fn restored(value: Value, number: &impl Fn(&str) -> Value) -> Value {
+                match value {
+                    Value::Number(own) => json!(own.to_string()),
+                    Value::String(text) => number(&text),
+                    Value::Array(own) => own.into_iter().map(|v| restored(v, number)).collect(),
+                    Value::Object(own) => {
+                        let own = own.into_iter().map(|(k, v)| (k, restored(v, number)));
+                        Value::Object(own.collect())
+                    }
+                    other => other,
+                }
+            }
+            let as_number = |text: &str| {
+                let number = serde_json::from_str::<Number>(text);
+                number.map_or_else(|_| json!(text), |number| json!(number.to_string()))
+            };
+            if let Ok(value) = read(bytes.as_bytes()) {
+                let literal = read_literally(bytes.as_bytes()).unwrap();
+                prop_assert_eq!(restored(literal, &as_number), restored(value, &as_number));
             }
         }
 

@@ -11,6 +11,7 @@ mod damage;
 mod datasets;
 mod desk;
 mod event_log;
+mod events;
 mod feeds;
 mod folds;
 mod full_disk;

@@ -116,7 +116,7 @@ fn read_fields(market: &MarketId, fields: &mut Fields<'_>) -> (RankRequest, Rank
 }
 
 /// An anonymous request names neither a session nor a person.
-fn refuse_names(has_session: bool, has_shopper: bool, fields: &mut Fields<'_>) {
+pub(crate) fn refuse_names(has_session: bool, has_shopper: bool, fields: &mut Fields<'_>) {
     let named = [("session_key", has_session), ("customer_key", has_shopper)];
     for (name, _) in named.into_iter().filter(|(_, present)| *present) {
         let why = "anonymous requests carry no session and no person".to_owned();
@@ -189,7 +189,8 @@ fn typed(name: &str, value: &str) -> Value {
     }
 }
 
-fn parse_context(text: &str) -> Result<UserContext, Fault> {
+/// Reads how personal a call is.
+pub(crate) fn parse_context(text: &str) -> Result<UserContext, Fault> {
     match text {
         "personalized" => Ok(UserContext::Personalized),
         "unpersonalized" => Ok(UserContext::Unpersonalized),

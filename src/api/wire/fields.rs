@@ -147,6 +147,11 @@ impl<'a> Fields<'a> {
         self.object.contains_key(name)
     }
 
+    /// Whether the field says anything: it is there and not null, readable or not.
+    pub(crate) fn says(&mut self, name: &'static str) -> bool {
+        self.value(name).is_some()
+    }
+
     /// Complains when a field that only the server sets is present.
     pub(crate) fn read_only(&mut self, names: &[&'static str]) {
         for name in names {

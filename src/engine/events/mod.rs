@@ -8,3 +8,5 @@
 //! figures of a partition are those of its log, whatever was restarted in between.
 
 pub mod draft;
+pub mod lacking;
+pub mod take;

@@ -291,8 +291,9 @@ static PAGES: [Page; N_CODES] = [
     },
     Page {
         code: Code::BodyTooLarge,
-        meaning: "The body, unpacked, is longer than this path takes (`limit_bytes`), or it \
-                  unpacks to more than a hundred times its size.",
+        meaning: "The body, unpacked, is longer than this path takes (`limit_bytes`), holds more \
+                  events than a call may (`limit_events`), or unpacks to more than a hundred \
+                  times its size.",
         remedy: "Send less at once, in several calls.",
     },
     Page {
