@@ -16,6 +16,7 @@ use crate::domain::id::{IdText, KeyId, MarketId, PromotionId};
 use crate::domain::time::{Date, Period, Timestamp};
 use crate::engine::seal::SealKey;
 use crate::engine::standing::{self, Standing};
+use crate::measurement::log::MeasuredEpoch;
 use crate::measurement::split::{Coin, SplitKey};
 use crate::promotion::slot::Slot;
 use crate::promotion::terms::Promotion;
@@ -161,6 +162,17 @@ pub struct TimedView {
     pub sets: Vec<Arc<HeldSet>>,
     /// Slots of measured promotions, with what assigns their arms; in order of the promotions' ids.
     pub measured: Vec<MeasuredSlot>,
+    /// Slots of every running measurement, also of those that compare a promotion with itself.
+    pub watched: Vec<Watched>,
+}
+
+/// A slot whose effect is counted.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// The slot.
+    pub slot: Slot,
+    /// What is being measured.
+    pub epoch: Arc<MeasuredEpoch>,
 }
 
 /// A slot whose arm depends on the session.

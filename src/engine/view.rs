@@ -14,7 +14,8 @@ use crate::catalogue::row::RowSet;
 use crate::domain::boost::BoostLevel;
 use crate::domain::id::PromotionId;
 use crate::domain::time::{Period, Timestamp, Today};
-use crate::engine::snapshot::{Held, HeldSet, MeasuredSlot, TimedView};
+use crate::engine::snapshot::{Held, HeldSet, MeasuredSlot, TimedView, Watched};
+use crate::measurement::log::{EpochKey, MeasuredEpoch};
 use crate::measurement::split::{Coin, Share};
 use crate::predicate::written::WrittenMatcher;
 use crate::promotion::restriction::{self, NodeMasks};
@@ -87,21 +88,35 @@ pub(in crate::engine) fn build(
         .collect();
     let mut in_order: Vec<_> = table.iter().collect();
     in_order.sort_unstable_by_key(|(_, id, _)| *id);
-    let measured = in_order
-        .into_iter()
-        .filter_map(|(slot, id, _)| {
-            let epoch = by_id[&id]
-                .value
-                .running_epoch(now)
-                .filter(|epoch| !epoch.settings.aa)?;
-            let share = Share::new(epoch.settings.share_shown).ok()?;
-            Some(MeasuredSlot {
+    let mut watched = Vec::new();
+    let mut measured = Vec::new();
+    for (slot, id, _) in in_order {
+        let Some(epoch) = by_id[&id].value.running_epoch(now) else {
+            continue;
+        };
+        let Ok(share) = Share::new(epoch.settings.share_shown) else {
+            continue;
+        };
+        let key = EpochKey {
+            promotion: id,
+            number: epoch.number,
+        };
+        watched.push(Watched {
+            slot,
+            epoch: Arc::new(MeasuredEpoch {
+                key,
+                salt: epoch.salt,
+                share,
+            }),
+        });
+        if !epoch.settings.aa {
+            measured.push(MeasuredSlot {
                 id: id.text(),
                 slot,
                 coin: Coin::new(epoch.salt, share),
-            })
-        })
-        .collect();
+            });
+        }
+    }
     let view = lay(goods.base, (table, nodes), &held, known.view);
     (
         TimedView {
@@ -110,6 +125,7 @@ pub(in crate::engine) fn build(
             promotions,
             sets: held,
             measured,
+            watched,
         },
         sets,
     )

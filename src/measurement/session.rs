@@ -11,13 +11,13 @@ use crate::measurement::split::{Arm, SessionDigest};
 use crate::measurement::sums::{MarketSums, Scope};
 
 /// Pages of a session above which no person is behind it.
-pub const PAGES_MAX: u32 = 300;
+pub(super) const PAGES_MAX: u32 = 300;
 
 /// Displays of a session above which no person is behind it.
-pub const DISPLAYS_MAX: u32 = 3_000;
+pub(super) const DISPLAYS_MAX: u32 = 3_000;
 
 /// Other events of a session above which no person is behind it.
-pub const OTHERS_MAX: u32 = 1_000;
+pub(super) const OTHERS_MAX: u32 = 1_000;
 
 /// What an event adds to a session: to all it did, and to what it did with each promotion's
 /// variants.
@@ -142,6 +142,12 @@ impl Session {
             || self.n_displays > DISPLAYS_MAX
             || self.n_others > OTHERS_MAX;
         !(self.is_bot || too_many)
+    }
+
+    /// Whether a page differed for it in this stretch.
+    pub(super) fn has_differed(&self, key: EpochKey) -> bool {
+        let standing = self.standings.get(&key);
+        standing.is_some_and(|standing| standing.days[Trigger::T2 as usize].is_some())
     }
 
     /// Counts an entry that lies within the session's window, and changes the sums by what that

@@ -45,6 +45,12 @@ impl SplitKey {
         self.digest_bytes(session.as_str().as_bytes())
     }
 
+    /// Hashes any other text that the event log must tell apart but not keep: ids of events,
+    /// orders and shoppers.
+    pub fn digest_text(&self, text: &str) -> SessionDigest {
+        self.digest_bytes(text.as_bytes())
+    }
+
     fn digest_bytes(&self, bytes: &[u8]) -> SessionDigest {
         let hash = SipHasher24::new_with_key(&self.0).hash(bytes);
         SessionDigest {

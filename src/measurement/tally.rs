@@ -86,6 +86,22 @@ impl Tally {
         self.markets.get(market)?.orders.get(&id)
     }
 
+    /// Whether a session sent an event of this id before; 0 names none.
+    pub fn knows(&self, market: &MarketId, session: SessionDigest, id: u64) -> bool {
+        let session = self.session(market, session);
+        id != 0 && session.is_some_and(|session| session.ids.contains(&id))
+    }
+
+    /// Whether a page differed for a session already, so that nobody needs to ask again.
+    pub fn has_differed(&self, market: &MarketId, session: SessionDigest, key: EpochKey) -> bool {
+        let session = self.session(market, session);
+        session.is_some_and(|session| session.has_differed(key))
+    }
+
+    fn session(&self, market: &MarketId, session: SessionDigest) -> Option<&Session> {
+        self.markets.get(market)?.sessions.get(&session)
+    }
+
     /// The sums of a market; `None`: nothing happened there.
     pub fn sums(&self, market: &MarketId) -> Option<&MarketSums> {
         self.markets.get(market).map(|market| &market.sums)

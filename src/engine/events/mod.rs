@@ -9,4 +9,5 @@
 
 pub mod draft;
 pub mod lacking;
+mod stamp;
 pub mod take;
