@@ -250,6 +250,7 @@ async fn arm(
     let extras = RankExtras {
         offset: 0,
         cursor: None,
+        group: None,
         count: false,
         explain: false,
         faults: Vec::new(),

@@ -1,6 +1,6 @@
 //! The only randomness: ids, salts, secrets.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rand::rngs::ChaCha12Rng;
 use rand::{Rng, RngExt, SeedableRng};
@@ -8,8 +8,8 @@ use rand::{Rng, RngExt, SeedableRng};
 use crate::store::commit::CommitId;
 
 /// Draws random bytes and makes ids that ascend in order of creation.
-#[derive(Debug)]
-pub struct Entropy(Mutex<Source>);
+#[derive(Clone, Debug)]
+pub struct Entropy(Arc<Mutex<Source>>);
 
 #[derive(Debug)]
 struct Source {
@@ -29,7 +29,7 @@ impl Entropy {
     }
 
     fn over(random: ChaCha12Rng) -> Self {
-        Self(Mutex::new(Source { random, last_id: 0 }))
+        Self(Arc::new(Mutex::new(Source { random, last_id: 0 })))
     }
 
     /// A UUIDv7 of the instant `ms` (RFC 9562 section 5.7), greater than every one before.

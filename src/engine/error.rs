@@ -145,6 +145,9 @@ pub enum EngineError {
     /// No room on the disk.
     #[error("no room on the disk")]
     StorageFull,
+    /// No room for events; nothing was taken.
+    #[error("no room for events at present; send them again with the same ids")]
+    EventLogFull,
     /// The store takes no writes.
     #[error("the store takes no writes at present")]
     StoreUnavailable,

@@ -175,6 +175,7 @@ fn extras() -> RankExtras {
     RankExtras {
         offset: 0,
         cursor: None,
+        group: None,
         count: true,
         explain: false,
         faults: Vec::new(),

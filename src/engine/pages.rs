@@ -1,7 +1,6 @@
-//! Page events: every counted rank answer, queued without waiting.
+//! Counts of page events: every counted rank answer, queued without waiting.
 //!
-//! The queue's end counts them. A full queue drops the event and counts the drop, so that
-//! measuring never slows ranking.
+//! A full queue drops the event and counts the drop, so that measuring never slows ranking.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Pages {
     pages: AtomicU64,
     items: AtomicU64,
+    dropped: AtomicU64,
 }
 
 impl Pages {
@@ -19,11 +19,21 @@ impl Pages {
         self.items.fetch_add(n_items as u64, Ordering::Relaxed);
     }
 
+    /// Notes pages that will not be measured: no room, or no log.
+    pub fn dropped(&self, n_pages: usize) {
+        self.dropped.fetch_add(n_pages as u64, Ordering::Relaxed);
+    }
+
     /// Pages and items noted.
     pub fn counted(&self) -> (u64, u64) {
         (
             self.pages.load(Ordering::Relaxed),
             self.items.load(Ordering::Relaxed),
         )
+    }
+
+    /// Pages that were not measured.
+    pub fn n_dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 }

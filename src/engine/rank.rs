@@ -15,11 +15,14 @@ use crate::catalogue::attribute::COST;
 use crate::catalogue::row::Row;
 use crate::domain::category::CategoryId;
 use crate::domain::complaint::Complaint;
-use crate::domain::id::{IdText, MarketId, Panel, PromotionId, SessionKey, Shopper};
+use crate::domain::id::{
+    GroupOfShoppers, IdText, MarketId, Panel, PromotionId, SessionKey, Shopper,
+};
 use crate::domain::time::Timestamp;
 use crate::engine::arms::{arms_of, withheld};
 use crate::engine::asked::read_query;
 use crate::engine::error::EngineError;
+use crate::engine::events::page_job::PageJob;
 use crate::engine::idle::{Idle, idle_holders};
 use crate::engine::markets::market_state;
 use crate::engine::page_cursor::{PageCursor, fingerprint};
@@ -86,6 +89,8 @@ pub struct RankExtras {
     pub offset: u32,
     /// Continues an earlier page.
     pub cursor: Option<String>,
+    /// What kind of shopper the shop says this is; recorded, and moves nothing.
+    pub group: Option<GroupOfShoppers>,
     /// Whether it may be recorded.
     pub count: bool,
     /// Whether to say why.
@@ -238,16 +243,48 @@ impl Engine {
         };
         let spot = self.read_at(request, resumed.as_ref(), now).await?;
         let from = resumed.map(|resumed| resumed.position);
-        let (mut answer, _) = spot.page(request, extras, from, now)?;
+        let (mut answer, query) = spot.page(request, extras, from, now)?;
         if extras.explain {
             let standing = Arc::clone(&answer.snapshot.promotions);
             answer.explain(standing).await?;
         }
         if request.counts(extras) {
             self.pages().offer(answer.page.items.len());
+            self.measure((request, extras), &answer, query, now);
         }
         answer.next_cursor = answer.cursor_behind(fingerprint);
         Ok(answer)
+    }
+
+    /// Leaves a page of a session to be counted.
+    fn measure(
+        &self,
+        (request, extras): (&RankRequest, &RankExtras),
+        answer: &RankAnswer,
+        query: Query,
+        now: Timestamp,
+    ) {
+        let Some(session) = &request.session else {
+            return;
+        };
+        let page = PageJob {
+            market: request.market.clone(),
+            state: Arc::clone(&answer.state),
+            timed: Arc::clone(&answer.timed),
+            query,
+            page: answer.page.clone(),
+            allowed: answer.masks.allowed,
+            withheld: answer.masks.withheld,
+            revision: answer.snapshot.revision.0,
+            panel: panel_hash(request.panel.as_ref()),
+            session: answer.snapshot.secrets.split.digest(session),
+            shopper: request.shopper.clone(),
+            group: extras.group.clone(),
+            received: now,
+        };
+        if !self.events().offer(Box::new(page)) {
+            self.pages().dropped(1);
+        }
     }
 
     /// The snapshot, market, view and instant a request is answered from.

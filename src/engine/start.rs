@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -19,6 +19,7 @@ use crate::engine::clock::Clock;
 use crate::engine::commit::Intent;
 use crate::engine::entropy::Entropy;
 use crate::engine::error::EngineError;
+use crate::engine::events::sequencer::{EventDoor, Sequencer};
 use crate::engine::fold::{FoldError, Folder, Wake};
 use crate::engine::imports::Progress;
 use crate::engine::jobs::Ran;
@@ -87,7 +88,9 @@ struct Inner {
     importing: Mutex<BTreeMap<MarketId, Arc<Progress>>>,
     uses: Uses,
     ran: Mutex<Ran>,
-    pages: Pages,
+    pages: Arc<Pages>,
+    events: OnceLock<EventDoor>,
+    sequencer: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
 /// Goods that an import built, waiting for their commit to come by.
@@ -160,7 +163,9 @@ impl Engine {
             importing: Mutex::default(),
             uses: Uses::default(),
             ran: Mutex::default(),
-            pages: Pages::default(),
+            pages: Arc::default(),
+            events: OnceLock::new(),
+            sequencer: Mutex::new(None),
         }));
         engine.begin_store().await?;
         let own = engine.clone();
@@ -177,6 +182,7 @@ impl Engine {
             engine.metrics().store_errors.inc();
         }
         engine.spawn_folder(folder)?;
+        engine.spawn_sequencer()?;
         Ok(engine)
     }
 
@@ -231,8 +237,35 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends folding; what is acknowledged is durable already.
+    fn spawn_sequencer(&self) -> Result<(), StartError> {
+        let (sequencer, door) = Sequencer::new(
+            self.0.stores.events.clone(),
+            self.0.entropy.clone(),
+            self.snapshot().secrets.split.clone(),
+            Arc::clone(&self.0.pages),
+        );
+        let thread = std::thread::Builder::new()
+            .name("events".to_owned())
+            .spawn(move || sequencer.run())
+            .map_err(StartError::Thread)?;
+        *lock(&self.0.sequencer) = Some(thread);
+        let is_first = self.0.events.set(door).is_ok();
+        assert!(is_first, "an engine starts once");
+        Ok(())
+    }
+
+    /// The way into the event log.
+    pub(in crate::engine) fn events(&self) -> &EventDoor {
+        let door = self.0.events.get();
+        door.expect("the sequencer runs before start returns")
+    }
+
+    /// Ends folding and counting; what is acknowledged is durable already.
     pub fn stop(&self) {
+        if let Some(thread) = lock(&self.0.sequencer).take() {
+            self.events().stop();
+            let _ = thread.join();
+        }
         if let Some(wakes) = lock(&self.0.wakes).take() {
             let _ = wakes.send(Wake::Stop);
         }

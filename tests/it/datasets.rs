@@ -163,6 +163,7 @@ impl Shop {
         let extras = RankExtras {
             offset: 0,
             cursor: None,
+            group: None,
             count: false,
             explain: true,
             faults: Vec::new(),

@@ -444,6 +444,7 @@ impl Run {
         let extras = RankExtras {
             offset: 0,
             cursor: None,
+            group: None,
             count: true,
             explain: false,
             faults: Vec::new(),

@@ -46,7 +46,7 @@ pub(crate) fn read(market: &MarketId, body: &Value) -> (RankRequest, RankExtras)
 fn read_fields(market: &MarketId, fields: &mut Fields<'_>) -> (RankRequest, RankExtras) {
     let session = fields.scalar("session_key", scalar::parsed(SessionKey::parse));
     let shopper = fields.scalar("customer_key", scalar::parsed(Shopper::parse));
-    fields.scalar("shopper_group", scalar::parsed(GroupOfShoppers::parse));
+    let group = fields.scalar("shopper_group", scalar::parsed(GroupOfShoppers::parse));
     let context = fields.scalar("user_context", scalar::parsed(parse_context));
     let context = context.unwrap_or(UserContext::Personalized);
     if context == UserContext::Anonymous {
@@ -108,6 +108,7 @@ fn read_fields(market: &MarketId, fields: &mut Fields<'_>) -> (RankRequest, Rank
     let extras = RankExtras {
         offset: offset.unwrap_or(0),
         cursor,
+        group,
         count: count.unwrap_or(true),
         explain: explain.unwrap_or(false),
         faults: Vec::new(),

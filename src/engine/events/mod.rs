@@ -9,5 +9,7 @@
 
 pub mod draft;
 pub mod lacking;
-mod stamp;
+pub(in crate::engine) mod page_job;
+pub(in crate::engine) mod sequencer;
+pub(in crate::engine) mod stamp;
 pub mod take;

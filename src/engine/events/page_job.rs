@@ -72,7 +72,9 @@ impl PageJob {
         let catalogue = &self.state.catalogue;
         let item = |shown: &crate::ranking::page::Item| Item {
             variant: catalogue.variant_key(shown.row).clone(),
-            product: catalogue.product_key(catalogue.product_of(shown.row)).clone(),
+            product: catalogue
+                .product_key(catalogue.product_of(shown.row))
+                .clone(),
             promotions: promotions(Some(&self.timed), &[shown.row]),
             offer: None,
         };

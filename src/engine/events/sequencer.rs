@@ -59,7 +59,10 @@ pub(in crate::engine) enum Verdict {
 }
 
 enum Job {
-    Events(Vec<Stamped>, oneshot::Sender<Result<Vec<Verdict>, EngineError>>),
+    Events(
+        Vec<Stamped>,
+        oneshot::Sender<Result<Vec<Verdict>, EngineError>>,
+    ),
     Sums(MarketId, oneshot::Sender<Result<MarketSums, EngineError>>),
     Stop,
 }
@@ -90,7 +93,10 @@ impl EventDoor {
     ///
     /// # Errors
     /// The log cannot be read.
-    pub(in crate::engine) async fn sums(&self, market: &MarketId) -> Result<MarketSums, EngineError> {
+    pub(in crate::engine) async fn sums(
+        &self,
+        market: &MarketId,
+    ) -> Result<MarketSums, EngineError> {
         let (answer, answered) = oneshot::channel();
         let sent = self.jobs.send(Job::Sums(market.clone(), answer)).await;
         sent.map_err(|_| EngineError::StoreUnavailable)?;
@@ -195,7 +201,10 @@ impl Sequencer {
     #[expect(clippy::type_complexity, reason = "a call and who waits for it")]
     fn round(
         &mut self,
-        calls: Vec<(Vec<Stamped>, oneshot::Sender<Result<Vec<Verdict>, EngineError>>)>,
+        calls: Vec<(
+            Vec<Stamped>,
+            oneshot::Sender<Result<Vec<Verdict>, EngineError>>,
+        )>,
         pages: &[Box<PageJob>],
     ) {
         if self.tallies.is_none() {
@@ -224,7 +233,9 @@ impl Sequencer {
         }
         let mut answers = Vec::with_capacity(calls.len());
         for (events, answer) in calls {
-            let judged = events.into_iter().map(|event| judge(tallies, event, &mut accepted));
+            let judged = events
+                .into_iter()
+                .map(|event| judge(tallies, event, &mut accepted));
             answers.push((judged.collect::<Vec<_>>(), answer));
         }
         match self.append(&accepted) {
@@ -262,7 +273,10 @@ impl Sequencer {
         let mut left = REPEATS;
         loop {
             let batches = batches.clone();
-            match self.runtime.block_on(self.log.append(id, last.received, batches)) {
+            match self
+                .runtime
+                .block_on(self.log.append(id, last.received, batches))
+            {
                 Ok(_) | Err(CommitError::AlreadyDone(_)) => return Ok(()),
                 Err(CommitError::Unknown) if left > 0 => left -= 1,
                 Err(error) => return Err(error),
@@ -313,8 +327,8 @@ pub(in crate::engine) async fn replay(log: &EventLog) -> Result<Vec<Tally>, Stri
                 Err(error) => return Err(error.to_string()),
             };
             for batch in &page.batches {
-                let form = batch.events.form();
-                let read = decode(form.schema, batch.events.bytes());
+                let payload = batch.events.payload().map_err(|error| error.to_string())?;
+                let read = decode(batch.events.schema(), &payload);
                 let (entries, controls) = read.map_err(|error| error.to_string())?;
                 for control in &controls {
                     tally.control(control);
@@ -349,7 +363,10 @@ fn judge(tallies: &mut [Tally], event: Stamped, accepted: &mut Vec<Entry>) -> Ve
                 .find_map(|tally| tally.order(&entry.market, order.id));
             let back = event.returned.unwrap_or_default();
             let Some(known) = known else {
-                let detail = format!("order {} is not known in market {}", back.name, entry.market);
+                let detail = format!(
+                    "order {} is not known in market {}",
+                    back.name, entry.market
+                );
                 return Verdict::Refused(refusal(RefusalCode::OrderUnknown, detail));
             };
             let tally = &tallies[usize::from(known.session.partition())];

@@ -4,17 +4,16 @@ use crate::access::may::{Object, Verb};
 use crate::access::principal::Principal;
 use crate::engine::error::EngineError;
 use crate::engine::events::draft::{Reading, Rejected, Sent, Taken};
+use crate::engine::events::sequencer::Verdict;
+use crate::engine::events::stamp::Stamper;
 use crate::engine::start::Engine;
 
 impl Engine {
-    /// Gives each event its verdict, in the order sent.
+    /// Gives each event its verdict, in the order sent; what is accepted is on disk.
     ///
     /// # Errors
-    /// The caller may not send events at all.
-    #[expect(
-        clippy::unused_async,
-        reason = "replaced on merge: it waits for the log"
-    )]
+    /// The caller may not send events at all; the log takes none, and the call may be repeated
+    /// under its ids.
     pub async fn take_events(
         &self,
         principal: &Principal,
@@ -25,16 +24,50 @@ impl Engine {
             received: sent.len(),
             ..Taken::default()
         };
+        let snapshot = self.snapshot();
+        let stamper = Stamper {
+            snapshot: &snapshot,
+            principal,
+            received: self.now(),
+        };
+        let mut stamped = Vec::with_capacity(sent.len());
+        let mut places = Vec::with_capacity(sent.len());
         for (index, Sent { id, event }) in sent.into_iter().enumerate() {
-            match event {
-                // replaced on merge
-                Reading::Event(_) => taken.accepted += 1,
-                Reading::Ignored => taken.ignored += 1,
+            let draft = match event {
+                Reading::Event(draft) => draft,
+                Reading::Ignored => {
+                    taken.ignored += 1;
+                    continue;
+                }
                 Reading::Refused(refusal) => {
                     taken.rejected.push(Rejected { index, id, refusal });
+                    continue;
                 }
+            };
+            match stamper.stamp(*draft) {
+                Ok(Some(event)) => {
+                    places.push((index, id, event.is_rounded));
+                    stamped.push(event);
+                }
+                Ok(None) => taken.ignored += 1,
+                Err(refusal) => taken.rejected.push(Rejected { index, id, refusal }),
             }
         }
+        if stamped.is_empty() {
+            return Ok(taken);
+        }
+        let verdicts = self.events().take(stamped).await?;
+        for ((index, id, is_rounded), verdict) in places.into_iter().zip(verdicts) {
+            match verdict {
+                Verdict::Accepted => {
+                    taken.accepted += 1;
+                    taken.rounded += usize::from(is_rounded);
+                }
+                Verdict::Duplicate => taken.duplicate += 1,
+                Verdict::Refused(refusal) => taken.rejected.push(Rejected { index, id, refusal }),
+            }
+        }
+        taken.rejected.sort_by_key(|rejected| rejected.index);
         Ok(taken)
     }
 }

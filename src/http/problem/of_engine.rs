@@ -65,6 +65,7 @@ impl From<EngineError> for Problem {
             EngineError::OutcomeUnknown => of(Code::OutcomeUnknown),
             EngineError::SnapshotBehind => of(Code::SnapshotBehind),
             EngineError::StorageFull => of(Code::StorageFull),
+            EngineError::EventLogFull => of(Code::EventLogFull),
             EngineError::StoreUnavailable => of(Code::StoreUnavailable),
             EngineError::GoodsDamaged { market } => {
                 of(Code::StoreUnavailable).with("market", market.as_str())
@@ -257,6 +258,7 @@ mod tests {
             (EngineError::OutcomeUnknown, 503, "outcome-unknown"),
             (EngineError::SnapshotBehind, 503, "snapshot-behind"),
             (EngineError::StorageFull, 507, "storage-full"),
+            (EngineError::EventLogFull, 503, "event-log-full"),
             (EngineError::StoreUnavailable, 503, "store-unavailable"),
             (EngineError::NotReady, 503, "not-ready"),
             (EngineError::internal("cause"), 500, "internal"),
