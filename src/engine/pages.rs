@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Counts of page events since the start of the process.
 #[derive(Debug, Default)]
 pub struct Pages {
-    pages: AtomicU64,
+    answered: AtomicU64,
     items: AtomicU64,
     dropped: AtomicU64,
 }
@@ -15,7 +15,7 @@ pub struct Pages {
 impl Pages {
     /// Notes one page of `n_items`.
     pub fn offer(&self, n_items: usize) {
-        self.pages.fetch_add(1, Ordering::Relaxed);
+        self.answered.fetch_add(1, Ordering::Relaxed);
         self.items.fetch_add(n_items as u64, Ordering::Relaxed);
     }
 
@@ -27,7 +27,7 @@ impl Pages {
     /// Pages and items noted.
     pub fn counted(&self) -> (u64, u64) {
         (
-            self.pages.load(Ordering::Relaxed),
+            self.answered.load(Ordering::Relaxed),
             self.items.load(Ordering::Relaxed),
         )
     }

@@ -86,6 +86,27 @@ pub(in crate::engine) fn build(
         .iter()
         .map(|(_, id, _)| Arc::clone(&sets[&id]))
         .collect();
+    let (measured, watched) = measurements(&table, &by_id, now);
+    let view = lay(goods.base, (table, nodes), &held, known.view);
+    (
+        TimedView {
+            period: stretch(goods, now, &today),
+            view,
+            promotions,
+            sets: held,
+            measured,
+            watched,
+        },
+        sets,
+    )
+}
+
+/// Slots whose arms depend on the session, and those whose effect is counted, by promotion.
+fn measurements(
+    table: &SlotTable,
+    by_id: &BTreeMap<PromotionId, &Held<Promotion>>,
+    now: Timestamp,
+) -> (Vec<MeasuredSlot>, Vec<Watched>) {
     let mut in_order: Vec<_> = table.iter().collect();
     in_order.sort_unstable_by_key(|(_, id, _)| *id);
     let mut watched = Vec::new();
@@ -117,18 +138,7 @@ pub(in crate::engine) fn build(
             });
         }
     }
-    let view = lay(goods.base, (table, nodes), &held, known.view);
-    (
-        TimedView {
-            period: stretch(goods, now, &today),
-            view,
-            promotions,
-            sets: held,
-            measured,
-            watched,
-        },
-        sets,
-    )
+    (measured, watched)
 }
 
 /// Lays promotions over the goods: anew, or as an edit of a former view of the same layout.

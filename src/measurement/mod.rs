@@ -22,6 +22,8 @@
 
 pub mod compare;
 pub mod histogram;
+#[cfg(test)]
+mod laws;
 pub mod log;
 pub mod many;
 pub mod moments;

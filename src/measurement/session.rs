@@ -8,7 +8,7 @@ use crate::domain::time::{Date, Timestamp};
 use crate::measurement::log::{Entry, EpochKey, Item, Mark, Order, Trigger, What};
 use crate::measurement::moments::{FIGURES, Figure, Vector};
 use crate::measurement::split::{Arm, SessionDigest};
-use crate::measurement::sums::{MarketSums, Scope};
+use crate::measurement::sums::{EpochSums, MarketSums, Scope};
 
 /// Pages of a session above which no person is behind it.
 pub(super) const PAGES_MAX: u32 = 300;
@@ -107,8 +107,8 @@ pub(super) struct Session {
     /// Whether it placed an order, so that a refund may come.
     pub(super) ordered: bool,
     pub(super) ids: HashSet<u64>,
-    /// Promotions of which it put something into the cart.
-    pub(super) adding: HashSet<PromotionId>,
+    /// Promotions of which it put something into the cart, by day.
+    pub(super) adding: HashSet<(PromotionId, Date)>,
     is_bot: bool,
     n_pages: u32,
     n_displays: u32,
@@ -199,45 +199,25 @@ impl Session {
                 None => standing.days,
             };
             let is = self.vector(key.promotion);
-            let from = [
-                *before.promoted.get(&key.promotion).unwrap_or(&is),
-                before.basket,
-            ];
-            let to = [is, self.basket];
-            let epoch = sums.epochs.entry(*key).or_default();
-            let arm = standing.arm;
-            let excluded = |days: &[Option<Date>; 3], is_counted: bool| {
-                i64::from(days[0].is_some() && !is_counted)
+            let from = Share {
+                is_counted: before.is_counted,
+                days: was,
+                vectors: [
+                    *before.promoted.get(&key.promotion).unwrap_or(&is),
+                    before.basket,
+                ],
             };
-            epoch.excluded[arm as usize] +=
-                excluded(&standing.days, is_counted) - excluded(&was, before.is_counted);
-            for level in Trigger::ALL {
-                let day = |days: &[Option<Date>; 3], is_counted: bool| {
-                    days[level as usize].filter(|_| is_counted)
-                };
-                let from_day = day(&was, before.is_counted);
-                let to_day = day(&standing.days, is_counted);
-                for scope in Scope::ALL {
-                    let place = (level, arm, scope);
-                    let (from, to) = (&from[scope as usize], &to[scope as usize]);
-                    let mut change = |day: Date, from, to| {
-                        epoch.days.entry(day).or_default().change(place, from, to);
-                    };
-                    match (from_day, to_day) {
-                        (Some(old), Some(new)) if old == new => {
-                            change(new, Some(from), Some(to));
-                        }
-                        (old, new) => {
-                            if let Some(old) = old {
-                                change(old, Some(from), None);
-                            }
-                            if let Some(new) = new {
-                                change(new, None, Some(to));
-                            }
-                        }
-                    }
-                }
-            }
+            let to = Share {
+                is_counted,
+                days: standing.days,
+                vectors: [is, self.basket],
+            };
+            move_share(
+                sums.epochs.entry(*key).or_default(),
+                standing.arm,
+                &from,
+                &to,
+            );
         }
     }
 
@@ -275,6 +255,55 @@ impl Session {
 
     fn vector(&self, promotion: PromotionId) -> Vector {
         self.promoted.get(&promotion).copied().unwrap_or_default()
+    }
+}
+
+/// A session's share in a stretch.
+struct Share {
+    is_counted: bool,
+    days: [Option<Date>; 3],
+    /// By scope.
+    vectors: [Vector; 2],
+}
+
+impl Share {
+    /// The day of the cell that holds it.
+    fn day(&self, level: Trigger) -> Option<Date> {
+        self.days[level as usize].filter(|_| self.is_counted)
+    }
+
+    fn is_excluded(&self) -> bool {
+        !self.is_counted && self.days[Trigger::T0 as usize].is_some()
+    }
+}
+
+/// Takes a session's former share out of a stretch and puts the new one in.
+fn move_share(epoch: &mut EpochSums, arm: Arm, from: &Share, to: &Share) {
+    epoch.excluded[arm as usize] += i64::from(to.is_excluded()) - i64::from(from.is_excluded());
+    for level in Trigger::ALL {
+        for scope in Scope::ALL {
+            let place = (level, arm, scope);
+            let old = from
+                .day(level)
+                .map(|day| (day, &from.vectors[scope as usize]));
+            let new = to.day(level).map(|day| (day, &to.vectors[scope as usize]));
+            let mut change = |day: Date, from, to| {
+                epoch.days.entry(day).or_default().change(place, from, to);
+            };
+            match (old, new) {
+                (Some((day, from)), Some((same, to))) if day == same => {
+                    change(day, Some(from), Some(to));
+                }
+                (old, new) => {
+                    if let Some((day, from)) = old {
+                        change(day, Some(from), None);
+                    }
+                    if let Some((day, to)) = new {
+                        change(day, None, Some(to));
+                    }
+                }
+            }
+        }
     }
 }
 

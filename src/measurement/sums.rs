@@ -205,7 +205,7 @@ pub struct Totals {
     pub revenue_without_cost: i128,
     /// Units put into the cart.
     pub added: u64,
-    /// Sessions that put one there.
+    /// Sessions that put one there that day.
     pub sessions_adding: u64,
 }
 

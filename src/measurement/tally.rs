@@ -231,7 +231,7 @@ fn total(entry: &Entry, delta: &Delta, session: &mut Session, sums: &mut MarketS
             for promotion in item.promotions.iter() {
                 let totals = sums.totals.entry((*promotion, entry.day)).or_default();
                 totals.added += u64::from(*quantity);
-                totals.sessions_adding += u64::from(session.adding.insert(*promotion));
+                totals.sessions_adding += u64::from(session.adding.insert((*promotion, entry.day)));
             }
         }
         _ => {}

@@ -10,6 +10,7 @@ use crate::access::may::{Object, Verb};
 use crate::access::principal::Principal;
 use crate::catalogue::market::DisplaySource;
 use crate::catalogue::row::Row;
+use crate::domain::category::CategoryId;
 use crate::domain::id::{MarketId, ProductKey, PromotionId, VariantKey};
 use crate::domain::money::{Currency, Minor};
 use crate::domain::time::{Date, Timestamp, Zone};
@@ -20,6 +21,7 @@ use crate::engine::seal::{SealError, Ticket, open_ticket};
 use crate::engine::snapshot::{MarketState, Snapshot, TimedView};
 use crate::measurement::log::{Entry, Item, Mark, Order, OrderDigest, OrderLine, Trigger, What};
 use crate::measurement::orders::Returned;
+use crate::measurement::split::{SessionDigest, SplitKey};
 
 /// How far ahead of our clock an event may say it happened.
 const AHEAD_MS: i64 = 5 * 60_000;
@@ -94,52 +96,11 @@ impl Stamper<'_> {
         let mut looks = Looks {
             place: &place,
             tickets: tickets.into_iter(),
-            session: session.to_bytes(),
+            session,
             is_foreign: false,
             is_rounded: false,
         };
-        let digest = |text: &str| split.digest_text(text).first_half().max(1);
-        let mut returned = None;
-        let what = match draft.what {
-            WhatDraft::Display { category, items } => What::Display {
-                marks: self.marks(&place, category.as_ref().map(|id| id.as_str()), session),
-                items: items.into_iter().map(|named| looks.item(named)).collect(),
-            },
-            WhatDraft::Click(named) => What::Click(looks.item(named)),
-            WhatDraft::View(named) => What::View(looks.item(named)),
-            WhatDraft::AddToCart { item, quantity } => What::AddToCart {
-                item: looks.item(item),
-                quantity,
-            },
-            WhatDraft::Purchase(order) => {
-                let lines = looks.lines(&order, &digest)?;
-                let id = OrderDigest(split.digest_text(&order.order).to_bytes());
-                What::Purchase(Order { id, lines })
-            }
-            WhatDraft::Refund(order) => {
-                let lines = looks.lines(&order, &digest)?;
-                let id = OrderDigest(split.digest_text(&order.order).to_bytes());
-                let named = order.lines.iter().map(|line| line.line.is_some());
-                let parts = lines
-                    .into_iter()
-                    .zip(named)
-                    .map(|(line, is_named)| Returned {
-                        line: is_named.then_some(line.line),
-                        variant: line.item.variant,
-                        quantity: line.quantity,
-                        paid: line.paid,
-                    });
-                returned = Some(Back {
-                    name: order.order.clone(),
-                    parts: parts.collect(),
-                });
-                What::Refund(Order {
-                    id,
-                    lines: Vec::new(),
-                })
-            }
-            WhatDraft::End => What::End,
-        };
+        let (what, returned) = looks.what(draft.what, split)?;
         let zone = &place.state.catalogue.locale().zone;
         let day = at.date_in(zone);
         let entry = Entry {
@@ -152,7 +113,7 @@ impl Stamper<'_> {
                 .shopper
                 .map(|shopper| split.digest_text(shopper.as_str())),
             group: draft.group.map(|group| group.shared()),
-            id: draft.id.map_or(0, |id| digest(&id)),
+            id: draft.id.map_or(0, |id| short(split, &id)),
             is_bot: draft.is_bot,
             is_foreign: looks.is_foreign,
             what,
@@ -229,44 +190,60 @@ impl Stamper<'_> {
         }
         Ok(at)
     }
-
-    /// Measured stretches that may have reached the category page a shop showed itself; none if it
-    /// names no page.
-    fn marks(
-        &self,
-        place: &Place<'_>,
-        category: Option<&str>,
-        session: crate::measurement::split::SessionDigest,
-    ) -> Vec<Mark> {
-        let (Some(category), Some(timed)) = (category, place.timed) else {
-            return Vec::new();
-        };
-        let node = place.state.catalogue.graph().find(category);
-        let allowed = timed.view.nodes().at(node);
-        let reached = timed
-            .watched
-            .iter()
-            .filter(|watched| allowed.contains(watched.slot));
-        reached
-            .map(|watched| Mark {
-                epoch: Arc::clone(&watched.epoch),
-                arm: watched.epoch.arm(session),
-                trigger: Trigger::T1,
-            })
-            .collect()
-    }
 }
 
 /// Looks up what one event names.
 struct Looks<'a> {
     place: &'a Place<'a>,
     tickets: std::vec::IntoIter<Ticket>,
-    session: [u8; 16],
+    session: SessionDigest,
     is_foreign: bool,
     is_rounded: bool,
 }
 
 impl Looks<'_> {
+    /// What happened, and of a refund what came back.
+    fn what(
+        &mut self,
+        draft: WhatDraft,
+        split: &SplitKey,
+    ) -> Result<(What, Option<Back>), Refusal> {
+        let what = match draft {
+            WhatDraft::Display { category, items } => What::Display {
+                marks: marks(
+                    self.place,
+                    category.as_ref().map(CategoryId::as_str),
+                    self.session,
+                ),
+                items: items.into_iter().map(|named| self.item(named)).collect(),
+            },
+            WhatDraft::Click(named) => What::Click(self.item(named)),
+            WhatDraft::View(named) => What::View(self.item(named)),
+            WhatDraft::AddToCart { item, quantity } => What::AddToCart {
+                item: self.item(item),
+                quantity,
+            },
+            WhatDraft::Purchase(order) => What::Purchase(Order {
+                id: order_digest(split, &order),
+                lines: self.lines(&order, split)?,
+            }),
+            WhatDraft::Refund(order) => {
+                let lines = self.lines(&order, split)?;
+                let named = order.lines.iter().map(|line| line.line.is_some());
+                let parts = lines.into_iter().zip(named);
+                let back = Back {
+                    parts: parts.map(|(line, is_named)| part(line, is_named)).collect(),
+                    name: order.order.clone(),
+                };
+                let id = order_digest(split, &order);
+                let lines = Vec::new();
+                return Ok((What::Refund(Order { id, lines }), Some(back)));
+            }
+            WhatDraft::End => What::End,
+        };
+        Ok((what, None))
+    }
+
     fn item(&mut self, named: Named) -> Item {
         let found = self.find(named);
         self.is_foreign |= found.is_foreign;
@@ -280,7 +257,10 @@ impl Looks<'_> {
             Named::Ticket(_) => {
                 let ticket = self.tickets.next().expect("each was opened, in this order");
                 let of = ticket.page.session;
-                (ticket.variant, of != [0; 16] && of != self.session)
+                (
+                    ticket.variant,
+                    of != [0; 16] && of != self.session.to_bytes(),
+                )
             }
         };
         let catalogue = &self.place.state.catalogue;
@@ -323,11 +303,7 @@ impl Looks<'_> {
         }
     }
 
-    fn lines(
-        &mut self,
-        order: &OrderDraft,
-        digest: &dyn Fn(&str) -> u64,
-    ) -> Result<Vec<OrderLine>, Refusal> {
+    fn lines(&mut self, order: &OrderDraft, split: &SplitKey) -> Result<Vec<OrderLine>, Refusal> {
         let currency = self.place.state.catalogue.locale().currency;
         if order.currency != currency.code() {
             let detail = format!(
@@ -343,7 +319,7 @@ impl Looks<'_> {
         for (place, line) in (1..).zip(&order.lines) {
             match self.line(line, order.rounds, currency) {
                 Ok((paid, cost)) => lines.push(OrderLine {
-                    line: line.line.as_deref().map_or(place, digest),
+                    line: line.line.as_deref().map_or(place, |id| short(split, id)),
                     item: self.item(line.item.clone()),
                     quantity: line.quantity,
                     paid,
@@ -435,6 +411,45 @@ pub(in crate::engine) fn promotions(
 /// The day whose rollup takes an event: its own, or the one that is open.
 pub(in crate::engine) fn booked(day: Date, received: Timestamp, zone: &Zone) -> Date {
     day.max(received.plus_ms(-DAY_OPEN_MS).date_in(zone))
+}
+
+/// Measured stretches that may have reached the category page a shop showed itself; none if it
+/// names no page.
+fn marks(&self, place: &Place<'_>, category: Option<&str>, session: SessionDigest) -> Vec<Mark> {
+    let (Some(category), Some(timed)) = (category, place.timed) else {
+        return Vec::new();
+    };
+    let node = place.state.catalogue.graph().find(category);
+    let allowed = timed.view.nodes().at(node);
+    let reached = timed
+        .watched
+        .iter()
+        .filter(|watched| allowed.contains(watched.slot));
+    reached
+        .map(|watched| Mark {
+            epoch: Arc::clone(&watched.epoch),
+            arm: watched.epoch.arm(session),
+            trigger: Trigger::T1,
+        })
+        .collect()
+}
+
+fn order_digest(split: &SplitKey, order: &OrderDraft) -> OrderDigest {
+    OrderDigest(split.digest_text(&order.order).to_bytes())
+}
+
+/// A digest that only has to tell apart what one session sends; never 0, which names nothing.
+fn short(split: &SplitKey, text: &str) -> u64 {
+    split.digest_text(text).first_half().max(1)
+}
+
+fn part(line: OrderLine, is_named: bool) -> Returned {
+    Returned {
+        line: is_named.then_some(line.line),
+        variant: line.item.variant,
+        quantity: line.quantity,
+        paid: line.paid,
+    }
 }
 
 fn as_product(variant: &VariantKey) -> ProductKey {
