@@ -415,7 +415,7 @@ pub(in crate::engine) fn booked(day: Date, received: Timestamp, zone: &Zone) -> 
 
 /// Measured stretches that may have reached the category page a shop showed itself; none if it
 /// names no page.
-fn marks(&self, place: &Place<'_>, category: Option<&str>, session: SessionDigest) -> Vec<Mark> {
+fn marks(place: &Place<'_>, category: Option<&str>, session: SessionDigest) -> Vec<Mark> {
     let (Some(category), Some(timed)) = (category, place.timed) else {
         return Vec::new();
     };
