@@ -65,9 +65,14 @@ impl Currency {
 
     /// The amount with exactly the currency's decimals, as answers spell it.
     pub fn format(self, amount: Minor) -> String {
+        self.format_sum(i128::from(amount.0))
+    }
+
+    /// The same for a sum of minor units, which may need more bits than an amount.
+    pub fn format_sum(self, sum: i128) -> String {
         let digits = self.digits() as usize;
-        let sign = if amount.0 < 0 { "-" } else { "" };
-        let text = format!("{:0width$}", amount.0.unsigned_abs(), width = digits + 1);
+        let sign = if sum < 0 { "-" } else { "" };
+        let text = format!("{:0width$}", sum.unsigned_abs(), width = digits + 1);
         let (whole, fraction) = text.split_at(text.len() - digits);
         if digits == 0 {
             format!("{sign}{whole}")

@@ -12,4 +12,5 @@ pub mod lacking;
 pub(in crate::engine) mod page_job;
 pub(in crate::engine) mod sequencer;
 pub(in crate::engine) mod stamp;
+pub mod stats;
 pub mod take;
