@@ -26,6 +26,7 @@ mod http_rig;
 mod http_times;
 mod index_compaction;
 mod lost_goods;
+mod measured;
 mod merchandiser;
 mod model;
 mod nth_io;
