@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+use rust_decimal::Decimal;
+use rust_decimal::RoundingStrategy::MidpointAwayFromZero;
+
 use crate::domain::complaint::Fault;
 use crate::domain::number::is_plain_decimal;
 
@@ -61,6 +64,24 @@ impl Currency {
             found: text.to_owned(),
             allowed: "at most 64 bits of minor units".to_owned(),
         })
+    }
+
+    /// Reads a decimal string with any number of decimals, half a minor unit up, and says whether
+    /// that changed the amount.
+    ///
+    /// # Errors
+    /// `bad-format`; `out-of-range` beyond 28 digits or 64 bits of minor units.
+    pub fn round_amount(self, text: &str) -> Result<(Minor, bool), Fault> {
+        if !is_plain_decimal(text) {
+            return Err(Fault::bad_format("a decimal amount", text));
+        }
+        let exact: Decimal = text.parse().map_err(|_| Fault::OutOfRange {
+            found: text.to_owned(),
+            allowed: "at most 28 digits".to_owned(),
+        })?;
+        let near = exact.round_dp_with_strategy(self.digits(), MidpointAwayFromZero);
+        let minor = self.parse_amount(&near.normalize().to_string())?;
+        Ok((minor, near != exact))
     }
 
     /// The amount with exactly the currency's decimals, as answers spell it.
@@ -153,6 +174,25 @@ mod tests {
         let currency = Currency::parse(code).unwrap();
         let found = currency.parse_amount(text).map(|minor| minor.0);
         assert_eq!(found.map_err(|fault| fault.code()), expected);
+    }
+
+    #[test]
+    fn surplus_decimals_round_half_up() {
+        let of = |code: &str, text: &str| {
+            let (minor, is_rounded) = Currency::parse(code).unwrap().round_amount(text).unwrap();
+            (minor.0, is_rounded)
+        };
+        assert_eq!(of("SEK", "1.005"), (101, true));
+        assert_eq!(of("SEK", "1.00499999999999999999"), (100, true));
+        assert_eq!(of("SEK", "33.333333333333336"), (3_333, true));
+        assert_eq!(of("SEK", "12"), (1_200, false));
+        assert_eq!(of("SEK", "12.3000"), (1_230, false));
+        assert_eq!(of("JPY", "12.5"), (13, true));
+        assert_eq!(of("SEK", "0.004"), (0, true));
+        let sek = Currency::parse("SEK").unwrap();
+        for wrong in ["", "1e5", "1,5", "99999999999999999999.01"] {
+            assert!(sek.round_amount(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::engine::clock::Clock;
 use crate::engine::commit::Intent;
 use crate::engine::entropy::Entropy;
 use crate::engine::error::EngineError;
-use crate::engine::events::sequencer::{EventDoor, Sequencer};
+use crate::engine::events::sequencer::Running;
 use crate::engine::fold::{FoldError, Folder, Wake};
 use crate::engine::imports::Progress;
 use crate::engine::jobs::Ran;
@@ -89,8 +89,7 @@ struct Inner {
     uses: Uses,
     ran: Mutex<Ran>,
     pages: Arc<Pages>,
-    events: OnceLock<EventDoor>,
-    sequencer: Mutex<Option<std::thread::JoinHandle<()>>>,
+    events: OnceLock<Running>,
 }
 
 /// Goods that an import built, waiting for their commit to come by.
@@ -165,7 +164,6 @@ impl Engine {
             ran: Mutex::default(),
             pages: Arc::default(),
             events: OnceLock::new(),
-            sequencer: Mutex::new(None),
         }));
         engine.begin_store().await?;
         let own = engine.clone();
@@ -182,7 +180,7 @@ impl Engine {
             engine.metrics().store_errors.inc();
         }
         engine.spawn_folder(folder)?;
-        engine.spawn_sequencer()?;
+        engine.count_events().map_err(StartError::Thread)?;
         Ok(engine)
     }
 
@@ -237,34 +235,15 @@ impl Engine {
         Ok(())
     }
 
-    fn spawn_sequencer(&self) -> Result<(), StartError> {
-        let (sequencer, door) = Sequencer::new(
-            self.0.stores.events.clone(),
-            self.0.entropy.clone(),
-            self.snapshot().secrets.split.clone(),
-            Arc::clone(&self.0.pages),
-        );
-        let thread = std::thread::Builder::new()
-            .name("events".to_owned())
-            .spawn(move || sequencer.run())
-            .map_err(StartError::Thread)?;
-        *lock(&self.0.sequencer) = Some(thread);
-        let is_first = self.0.events.set(door).is_ok();
-        assert!(is_first, "an engine starts once");
-        Ok(())
-    }
-
-    /// The way into the event log.
-    pub(in crate::engine) fn events(&self) -> &EventDoor {
-        let door = self.0.events.get();
-        door.expect("the sequencer runs before start returns")
+    /// Where the sequencer of events stands once it runs.
+    pub(in crate::engine) fn sequencer(&self) -> &OnceLock<Running> {
+        &self.0.events
     }
 
     /// Ends folding and counting; what is acknowledged is durable already.
     pub fn stop(&self) {
-        if let Some(thread) = lock(&self.0.sequencer).take() {
-            self.events().stop();
-            let _ = thread.join();
+        if let Some(events) = self.0.events.get() {
+            events.stop();
         }
         if let Some(wakes) = lock(&self.0.wakes).take() {
             let _ = wakes.send(Wake::Stop);
@@ -308,7 +287,7 @@ impl Engine {
     }
 
     /// Page events counted so far.
-    pub fn pages(&self) -> &Pages {
+    pub fn pages(&self) -> &Arc<Pages> {
         &self.0.pages
     }
 

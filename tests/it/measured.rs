@@ -131,7 +131,7 @@ async fn shop(app: &App, arms: &BTreeMap<String, bool>) -> [Arm; 2] {
             own.revenue -= 999;
             own.profit -= 599;
             let back = refund(session, "u009", "r-1");
-            assert_eq!(send(app, &[back.clone()]).await["accepted"], 1);
+            assert_eq!(send(app, std::slice::from_ref(&back)).await["accepted"], 1);
             assert_eq!(send(app, &[back]).await["duplicate"], 1);
         }
     }

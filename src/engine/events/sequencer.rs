@@ -7,7 +7,9 @@
 //! The tallies run ahead of the log by one round, which nobody sees: if its append fails they are
 //! made again from the log.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use rayon::prelude::*;
 use tokio::runtime::Handle;
@@ -20,6 +22,7 @@ use crate::engine::events::draft::{Refusal, RefusalCode};
 use crate::engine::events::page_job::PageJob;
 use crate::engine::events::stamp::{Stamped, refusal};
 use crate::engine::pages::Pages;
+use crate::engine::start::Engine;
 use crate::measurement::log::{Entry, What};
 use crate::measurement::split::{SessionDigest, SplitKey};
 use crate::measurement::sums::MarketSums;
@@ -108,8 +111,7 @@ impl EventDoor {
         self.pages.try_send(page).is_ok()
     }
 
-    /// Ends the thread once everything before is answered.
-    pub(in crate::engine) fn stop(&self) {
+    fn stop(&self) {
         let jobs = self.jobs.clone();
         // The thread takes jobs until it meets this one, so room comes.
         while let Err(mpsc::error::TrySendError::Full(_)) = jobs.try_send(Job::Stop) {
@@ -118,8 +120,74 @@ impl EventDoor {
     }
 }
 
+/// A sequencer at work.
+#[derive(Debug)]
+pub(in crate::engine) struct Running {
+    /// The way to it.
+    pub(in crate::engine) door: EventDoor,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Running {
+    /// Starts one over the log.
+    ///
+    /// # Errors
+    /// No thread can be made.
+    fn start(
+        log: EventLog,
+        entropy: Entropy,
+        split: SplitKey,
+        counted: Arc<Pages>,
+    ) -> io::Result<Self> {
+        let (sequencer, door) = Sequencer::new(log, entropy, split, counted);
+        let builder = std::thread::Builder::new().name("events".to_owned());
+        let thread = builder.spawn(move || sequencer.run())?;
+        Ok(Self {
+            door,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Ends it once everything that waits is answered.
+    pub(in crate::engine) fn stop(&self) {
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            self.door.stop();
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Engine {
+    /// Starts counting what the log holds and whatever comes.
+    ///
+    /// # Errors
+    /// No thread can be made.
+    pub(in crate::engine) fn count_events(&self) -> io::Result<()> {
+        let running = Running::start(
+            self.stores().events.clone(),
+            self.entropy().clone(),
+            self.snapshot().secrets.split.clone(),
+            Arc::clone(self.pages()),
+        )?;
+        let is_first = self.sequencer().set(running).is_ok();
+        assert!(is_first, "an engine starts once");
+        Ok(())
+    }
+
+    /// The way into the event log.
+    pub(in crate::engine) fn events(&self) -> &EventDoor {
+        let running = self.sequencer().get();
+        &running.expect("it runs before start returns").door
+    }
+}
+
 /// The thread's own.
-pub(in crate::engine) struct Sequencer {
+struct Sequencer {
     log: EventLog,
     entropy: Entropy,
     split: SplitKey,
@@ -132,8 +200,7 @@ pub(in crate::engine) struct Sequencer {
 }
 
 impl Sequencer {
-    /// A sequencer and the way to it.
-    pub(in crate::engine) fn new(
+    fn new(
         log: EventLog,
         entropy: Entropy,
         split: SplitKey,
@@ -155,7 +222,7 @@ impl Sequencer {
     }
 
     /// Counts what the log holds, then whatever comes, until told to stop.
-    pub(in crate::engine) fn run(mut self) {
+    fn run(mut self) {
         self.reload();
         loop {
             let runtime = self.runtime.clone();
@@ -165,6 +232,10 @@ impl Sequencer {
                     page = self.pages.recv() => (None, page),
                 }
             });
+            if first.is_none() && page.is_none() {
+                // Everybody who could send is gone.
+                return;
+            }
             let mut pages: Vec<_> = page.into_iter().collect();
             let mut calls = Vec::new();
             let mut asked = Vec::new();

@@ -4,8 +4,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rust_decimal::Decimal;
-
 use crate::access::may::{Object, Verb};
 use crate::access::principal::Principal;
 use crate::catalogue::market::DisplaySource;
@@ -362,29 +360,16 @@ fn amount_of(
         AmountDraft::Unit(text) => (text, quantity),
         AmountDraft::Line(text) => (text, 1),
     };
-    let (one, is_rounded) = if rounds {
-        rounded(text, currency)?
+    let read = if rounds {
+        currency.round_amount(text)
     } else {
-        let minor = currency
-            .parse_amount(text)
-            .map_err(|fault| format!("{text}: {fault}"))?;
-        (minor, false)
+        currency.parse_amount(text).map(|minor| (minor, false))
     };
+    let (one, is_rounded) = read.map_err(|fault| format!("{text}: {fault}"))?;
     let minor = one.0.checked_mul(i64::from(times));
     let minor = minor.filter(|minor| (0..=LINE_MAX).contains(minor));
     let minor = minor.ok_or_else(|| format!("{text} for {times} is out of bounds"))?;
     Ok((Minor(minor), is_rounded))
-}
-
-/// Half up, as adapters do: `1.005` of a currency with cents is 1.01.
-fn rounded(text: &str, currency: Currency) -> Result<(Minor, bool), String> {
-    use rust_decimal::RoundingStrategy::MidpointAwayFromZero;
-    let exact: Decimal = text.parse().map_err(|_| format!("{text} is no amount"))?;
-    let near = exact.round_dp_with_strategy(currency.digits(), MidpointAwayFromZero);
-    let minor = currency
-        .parse_amount(&near.to_string())
-        .map_err(|fault| format!("{text}: {fault}"))?;
-    Ok((minor, near != exact))
 }
 
 /// Promotions that hold one of these rows, ascending.
