@@ -82,6 +82,7 @@ fn collected(stop: Stop, settings: &Settings) -> OpenApiRouter<Engine> {
         .merge(merchandiser::versions::routes())
         .merge(merchandiser::preview::routes())
         .merge(analyst::assignments::routes())
+        .merge(analyst::results::routes())
         .merge(analyst::stats::routes())
         .merge(operator::keys::routes())
         .merge(operator::status::routes(&settings.rates))

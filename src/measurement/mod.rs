@@ -11,7 +11,7 @@
 //! - [`summary`]: from exact sums to means, variances, third moments
 //! - [`compare`]: Shown against Withheld; [`tails`] of the distributions behind it
 //! - [`ratio_check`]: whether the arms hold the promised shares; [`power`]: how many sessions are
-//!   needed; [`many`]: many results at once
+//!   needed; [`many`]: many results at once; [`verdict`]: what may be said of it all
 //!
 //! Invariants: the arm is a pure function of split key, session key, salt and share, so any node,
 //! at any time, gives the same one, and nothing about it is stored; arms of different salts are
@@ -36,3 +36,4 @@ pub mod summary;
 pub mod sums;
 pub mod tails;
 pub mod tally;
+pub mod verdict;

@@ -1,4 +1,5 @@
-//! What analysts call: who sees what, what they did, and, to come, whether it helped.
+//! What analysts call: who sees what, what they did, and whether it helped.
 
 pub mod assignments;
+pub mod results;
 pub mod stats;

@@ -2,16 +2,16 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::api::analyst::results::percent;
 use crate::api::wire::{answer, path, query, scalar};
 use crate::domain::id::MarketId;
 use crate::domain::time::Date;
-use crate::engine::events::stats::{CostKnown, Stats, StatsAsked, StatsSide};
+use crate::engine::events::stats::{Stats, StatsAsked, StatsSide};
 use crate::engine::start::Engine;
 use crate::http::extract::{Caller, Query};
 use crate::http::gate::Route;
@@ -120,7 +120,9 @@ impl From<&Stats> for StatsBody {
                 orders: sum(Figure::Orders),
                 revenue: money(Figure::Revenue),
                 profit: is_told.then(|| money(Figure::Profit)),
-                profit_coverage_percent: stats.cost_known.and_then(coverage),
+                profit_coverage_percent: stats
+                    .cost_known
+                    .and_then(|cost| percent(cost.known, cost.revenue)),
             }
         };
         Self {
@@ -131,11 +133,4 @@ impl From<&Stats> for StatsBody {
             withheld: stats.withheld.as_ref().map(side),
         }
     }
-}
-
-/// Rounded down to two decimals, so that 100 means all of it.
-fn coverage(cost: CostKnown) -> Option<String> {
-    let basis_points = cost.known.checked_mul(10_000)?.checked_div(cost.revenue)?;
-    let percent = Decimal::new(i64::try_from(basis_points).ok()?, 2);
-    Some(percent.normalize().to_string())
 }

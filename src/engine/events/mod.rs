@@ -10,6 +10,7 @@
 pub mod draft;
 pub mod lacking;
 pub(in crate::engine) mod page_job;
+pub mod results;
 pub(in crate::engine) mod sequencer;
 pub(in crate::engine) mod stamp;
 pub mod stats;

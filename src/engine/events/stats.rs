@@ -69,6 +69,36 @@ pub struct CostKnown {
     pub revenue: i128,
 }
 
+impl CostKnown {
+    /// As a fraction.
+    #[expect(clippy::cast_precision_loss, reason = "a share, not a sum")]
+    pub fn share(self) -> f64 {
+        self.known as f64 / self.revenue as f64
+    }
+}
+
+/// How much of a promotion's net revenue on some days has a known cost.
+pub(in crate::engine) fn cost_known(
+    sums: &MarketSums,
+    id: PromotionId,
+    takes: &dyn Fn(Date) -> bool,
+) -> Option<CostKnown> {
+    let own = sums
+        .totals
+        .iter()
+        .filter(|((of, day), _)| *of == id && takes(*day));
+    let (mut revenue, mut unknown) = (0, 0);
+    for (_, totals) in own {
+        let place = Figure::Revenue as usize;
+        revenue += totals.gross[place] - totals.refunded[place];
+        unknown += totals.revenue_without_cost;
+    }
+    (revenue > 0).then_some(CostKnown {
+        known: revenue - unknown,
+        revenue,
+    })
+}
+
 impl Engine {
     /// Counts a promotion's figures in one market, up to a durable place of the event log.
     ///
@@ -119,7 +149,6 @@ fn stats(
         asked.from.is_none_or(|from| from <= day) && asked.to.is_none_or(|to| day <= to)
     };
     let mut all = StatsSide::default();
-    let mut without_cost = 0;
     let own = sums
         .totals
         .iter()
@@ -128,9 +157,7 @@ fn stats(
         for (i, sum) in all.sums.iter_mut().enumerate() {
             *sum += totals.gross[i] - totals.refunded[i];
         }
-        without_cost += totals.revenue_without_cost;
     }
-    let revenue = all.sum(Figure::Revenue);
     let of_arm = |arm: Arm| {
         let number = epoch?;
         let key = EpochKey {
@@ -166,9 +193,6 @@ fn stats(
         all,
         shown,
         withheld,
-        cost_known: (revenue > 0).then_some(CostKnown {
-            known: revenue - without_cost,
-            revenue,
-        }),
+        cost_known: cost_known(sums, id, &is_asked),
     }
 }
