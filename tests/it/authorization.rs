@@ -272,6 +272,20 @@ const TABLE: &[Row] = &[
         "--xx-x-",
         Market,
     ),
+    (
+        "GET",
+        "/v1/promotions/{promotion}/stats",
+        "",
+        "--xx-x-",
+        Market,
+    ),
+    (
+        "GET",
+        "/v1/promotions/{promotion}/results",
+        "",
+        "--xx-x-",
+        Market,
+    ),
     ("GET", "/v1/keys", "", "-----x-", Free),
     ("POST", "/v1/keys", "{}", "-----x-", Free),
     ("GET", "/v1/keys/{key}", "", "-----x-", Object),
@@ -361,7 +375,8 @@ impl Stage {
             .replace("{promotion}", &self.promotion)
             .replace("{key}", &self.key)
             .replace("{import}", &self.import);
-        if template.ends_with("/variants") && template.contains("promotions") {
+        let ends = ["/variants", "/stats", "/results"];
+        if ends.iter().any(|end| template.ends_with(end)) && template.contains("promotions") {
             path.push_str("?market=se");
         }
         if body == "feed" {

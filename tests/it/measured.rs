@@ -151,6 +151,11 @@ fn figures_are_those_of_what_shoppers_did_and_outlive_a_restart() {
         assert_eq!(told["withheld"], expected[1].body());
         // 14 orders of 19.99, 5 refunds of 9.99.
         assert_eq!(told["all"]["revenue"], "229.91");
+        let results = app
+            .get(&format!("/v1/promotions/{id}/results?market=se"))
+            .await;
+        results.is(200);
+        check_results(&results.json, expected);
         (id, told)
     });
     house.open(async |app: &App| {
@@ -160,6 +165,57 @@ fn figures_are_those_of_what_shoppers_did_and_outlive_a_restart() {
         let session = arms.keys().next().unwrap();
         assert_eq!(send(app, &[order(session, "u009")]).await["duplicate"], 1);
     });
+}
+
+/// Every session saw a page that the promotion changes, so all levels hold all of them.
+fn check_results(results: &Value, expected: [Arm; 2]) {
+    assert_eq!(results["verdict"]["code"], "not-enough-data");
+    assert_eq!(results["verdict"]["have"], 0);
+    let sessions = &results["health"]["sessions"];
+    for level in ["t0", "t1", "t2"] {
+        let own = &sessions[level];
+        let n = [&own["shown"], &own["withheld"]];
+        assert_eq!(
+            n,
+            [&json!(expected[0].sessions), &json!(expected[1].sessions)]
+        );
+    }
+    assert_eq!(sessions["excluded"]["shown"], 0);
+    assert_eq!(results["health"]["arm_check_percent"], "100");
+    assert_eq!(results["health"]["sample_ratio_alarm"], false);
+    let metrics = results["metrics"].as_array().unwrap();
+    let of = |name: &str| metrics.iter().find(|own| own["metric"] == name).unwrap();
+    assert_eq!(of("clicks")["shown"]["sum"], expected[0].clicks.to_string());
+    assert_eq!(
+        of("revenue")["withheld"]["sum"],
+        expected[1].body()["revenue"]
+    );
+    assert_eq!(of("revenue")["primary"], true);
+    assert_eq!(of("revenue")["unknown"], "start-rule");
+    assert_eq!(of("revenue")["difference"], Value::Null);
+}
+
+#[tokio::test]
+async fn what_was_never_measured_has_no_results() {
+    let app = App::shop(12).await;
+    let made = app
+        .post("/v1/promotions", &promotion("Plain", "high", &["p009"]))
+        .await;
+    let id = made.json["id"].as_str().unwrap();
+    assert_eq!(send(&app, &[order("s-1", "u009")]).await["accepted"], 1);
+    let told = stats(&app, id).await;
+    assert_eq!(told["all"]["revenue"], "19.99");
+    assert_eq!(
+        (&told["shown"], &told["epoch"]),
+        (&Value::Null, &Value::Null)
+    );
+    let path = format!("/v1/promotions/{id}/results?market=se");
+    app.get(&path).await.refuses(404, "not-found");
+    app.get(&format!("{path}&scope=all&cap=no&epoch=0"))
+        .await
+        .refuses(422, "invalid");
+    let backwards = format!("/v1/promotions/{id}/stats?market=se&from=2027-03-11&to=2027-03-10");
+    app.get(&backwards).await.refuses(422, "invalid");
 }
 
 #[tokio::test]

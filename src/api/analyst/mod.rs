@@ -3,3 +3,4 @@
 pub mod assignments;
 pub mod results;
 pub mod stats;
+mod words;

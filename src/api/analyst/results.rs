@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::api::analyst::words::{basket, said, too_few};
 use crate::api::wire::{answer, path, query, scalar};
 use crate::domain::complaint::Fault;
 use crate::domain::id::{MarketId, PromotionId};
@@ -19,14 +20,12 @@ use crate::engine::start::Engine;
 use crate::http::extract::{Caller, Query};
 use crate::http::gate::Route;
 use crate::http::problem::Problem;
-use crate::measurement::compare::{Comparison, Interval};
+use crate::measurement::compare::{Comparison, Interval, Unknown};
 use crate::measurement::split::FUNCTION;
 use crate::measurement::sums::Scope;
 use crate::measurement::verdict::{
-    ALPHA, ArmFigure, MARGIN, MetricFinding, Spread, Verdict, interval_of, is_money,
-    lift_interval_of,
+    ArmFigure, MetricFinding, Spread, Verdict, interval_of, is_money,
 };
-use crate::promotion::epoch::Plan;
 
 /// Most epochs of a promotion.
 const EPOCHS_MAX: u32 = 100;
@@ -159,8 +158,8 @@ pub struct SpreadBody {
 pub struct MetricBody {
     metric: &'static str,
     primary: bool,
-    withheld: ArmBody,
-    shown: ArmBody,
+    withheld: ArmFigureBody,
+    shown: ArmFigureBody,
     /// Shown less Withheld, per session.
     #[schema(required = true)]
     difference: Option<DifferenceBody>,
@@ -188,7 +187,7 @@ pub struct MetricBody {
 
 /// One arm.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ArmBody {
+pub struct ArmFigureBody {
     sessions: i64,
     /// Of the whole stretch, never capped.
     sum: String,
@@ -413,7 +412,7 @@ fn metric(own: &MetricFinding, results: &Results) -> MetricBody {
             arm.sum.to_string()
         }
     };
-    let arm = |at: usize| ArmBody {
+    let arm = |at: usize| ArmFigureBody {
         sessions: own.whole[at].n,
         sum: sum(&own.whole[at]),
         mean: own.whole[at].mean().map(|mean| mean * scale),
@@ -455,7 +454,7 @@ fn metric(own: &MetricFinding, results: &Results) -> MetricBody {
         unknown: own.compared.as_ref().err().map(|silence| silence.as_str()),
         unknown_lift: compared
             .and_then(|compared| compared.unknown_lift)
-            .map(|unknown| unknown.as_str()),
+            .map(Unknown::as_str),
     }
 }
 
@@ -468,7 +467,7 @@ fn lift(compared: &Comparison) -> Option<LiftBody> {
     })
 }
 
-fn in_percent(fraction: f64) -> f64 {
+pub(super) fn in_percent(fraction: f64) -> f64 {
     fraction * 100.0
 }
 
@@ -505,57 +504,6 @@ fn verdict(results: &Results) -> VerdictBody {
         have: need.map(|need| need.have),
         need: need.and_then(|need| need.need),
         days: need.and_then(|need| need.days),
-    }
-}
-
-fn said(what: &str, primary: &MetricFinding, plan: Plan) -> String {
-    let metric = primary.metric.as_str();
-    match lift_interval_of(primary, plan) {
-        Some([low, high]) => format!(
-            "{what}: the lift of {metric} lies between {:.1} and {:.1} %",
-            in_percent(low),
-            in_percent(high)
-        ),
-        None => format!("{what}, by {metric}"),
-    }
-}
-
-fn too_few(results: &Results, plan: Plan) -> String {
-    let primary = results.findings.primary();
-    if plan == Plan::Fixed && !results.is_over {
-        return "a verdict is planned for a day after the end".to_owned();
-    }
-    match (&primary.compared, lift_interval_of(primary, plan)) {
-        (Err(_), _) => "too few mature days, or sessions in which anything happened".to_owned(),
-        (Ok(_), Some([low, high])) if low <= 0.0 && 0.0 <= high => format!(
-            "the interval of the lift, {:.1} to {:.1} %, includes 0",
-            in_percent(low),
-            in_percent(high)
-        ),
-        (Ok(_), Some([low, high])) => format!(
-            "the lift lies between {:.1} and {:.1} %, but not surely among all promotions of the market",
-            in_percent(low),
-            in_percent(high)
-        ),
-        (Ok(_), None) => {
-            let share = in_percent(1.0 - ALPHA);
-            format!("sessions without it did too little for a lift to be told at {share:.0} %")
-        }
-    }
-}
-
-fn basket(own: &MetricFinding, plan: Plan) -> String {
-    match interval_of(own, plan) {
-        None => "whole basket: nothing can be said yet".to_owned(),
-        Some([_, high]) if high < 0.0 => "whole basket: a loss".to_owned(),
-        Some([low, _]) if low > 0.0 => "whole basket: a gain".to_owned(),
-        Some(_) => match lift_interval_of(own, plan) {
-            Some([low, _]) if -MARGIN <= low => format!(
-                "whole basket: no loss larger than {:.1} %",
-                in_percent(-low.min(0.0))
-            ),
-            _ => "whole basket: no loss visible".to_owned(),
-        },
     }
 }
 
