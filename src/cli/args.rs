@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::assign::Assign;
 use crate::cli::infer::Infer;
+use crate::cli::measure::Measure;
 use crate::cli::output::Format;
 use crate::cli::promo_args::Promo;
 use crate::cli::simulate::Simulate;
@@ -85,6 +86,12 @@ pub(in crate::cli) enum Command {
     /// Promotions and demotions
     #[command(subcommand, after_help = "Example:\n  endcap promo list --market se")]
     Promo(Promo),
+    /// Tell whether a measured promotion helped, and how sure one may be
+    #[command(
+        after_help = "Examples:\n  endcap measure prm_01k9tr6y0b2d4f6h8k0m2p4r6t\n  \
+                      endcap measure prm_01k9tr6y0b2d4f6h8k0m2p4r6t --market se --scope basket"
+    )]
+    Measure(Measure),
     /// Tell which measured promotions sessions see
     #[command(after_help = "Examples:\n  endcap assign --market se s-1 s-2\n  \
                       endcap assign --market se - < sessions.txt")]

@@ -9,6 +9,8 @@ use crate::access::key::{ApiKey, KeyRecord};
 use crate::access::principal::{Principal, Role};
 use crate::catalogue::market::{Market, MarketDraft};
 use crate::cli::args::Demo;
+use crate::cli::client::Client;
+use crate::cli::crowd::Crowd;
 use crate::cli::folder::TempFolder;
 use crate::cli::house::{self, Server};
 use crate::cli::output::{Failure, Outcome, say};
@@ -86,6 +88,8 @@ async fn run(settings: &Settings, command: &Demo, clock: Clock, stores: Opened) 
         signals.next().await;
         word.now();
     });
+    let client = Client::new(&url, Some(shown.storefront.expose().to_string()))?;
+    Crowd::new(client, MARKET, CATEGORY, command.seed).come();
     server.serve(stop).await;
     Ok(())
 }
@@ -97,6 +101,8 @@ struct Shown {
     /// Opens everything.
     operator: Arc<ApiKey>,
     n_promotions: usize,
+    /// The one that is measured.
+    measured: Option<PromotionId>,
     /// A session that sees the measured promotion, and one that does not.
     sessions: Option<[String; 2]>,
 }
@@ -130,6 +136,7 @@ async fn fill(engine: &Engine, command: &Demo) -> Result<Shown, EngineError> {
         storefront: make_key(engine, &intent, Role::StorefrontServer).await?,
         operator: make_key(engine, &intent, Role::Operator).await?,
         n_promotions,
+        measured,
         sessions,
     })
 }
@@ -304,6 +311,14 @@ fn words(shown: &Shown, url: &str, n_variants: u64) -> Vec<String> {
         ),
         format!("  endcap rank --market {MARKET} --category {CATEGORY} --explain"),
         "  endcap promo list".to_owned(),
+    ]);
+    if let Some(promotion) = shown.measured {
+        lines.extend([
+            "Made-up shoppers come and buy; what \"Warm week\" does to them:".to_owned(),
+            format!("  endcap measure {promotion} --watch"),
+        ]);
+    }
+    lines.extend([
         String::new(),
         "Ctrl-C ends it and leaves nothing behind.".to_owned(),
     ]);

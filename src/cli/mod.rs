@@ -7,8 +7,9 @@
 //! - [`args`], [`promo_args`]: the command line; [`settings`]: flags over environment over file over defaults
 //! - [`output`]: results, messages, exit codes
 //! - [`credential`]: which key a remote command uses
-//! - [`feeds`], [`page`], [`work`], [`whatif`], [`operate`]: remote commands
-//! - [`house`]: the rooms put together; [`serve`] and [`demo`] run them, [`sample`] makes a shop
+//! - [`feeds`], [`page`], [`work`], [`whatif`], [`measure`], [`operate`]: remote commands
+//! - [`house`]: the rooms put together; [`serve`] and [`demo`] run them, [`sample`] makes a
+//!   shop and [`crowd`] its shoppers
 //! - [`infer`]: statistics of sums at hand, by themselves; [`infer_request`] reads them;
 //!   [`simulate`]: how often they err
 //! - [`stores`]: what is done with a data directory while no server runs
@@ -20,12 +21,14 @@ mod args;
 mod assign;
 mod client;
 mod credential;
+mod crowd;
 mod demo;
 mod feeds;
 mod folder;
 mod house;
 mod infer;
 mod infer_request;
+mod measure;
 mod operate;
 mod output;
 mod page;
@@ -81,6 +84,7 @@ fn obey(cli: &Cli) -> Outcome<()> {
         Command::Rank(command) => page::rank(&client()?, format, command),
         Command::Promo(command) => work::promo(&client()?, format, command),
         Command::Key(command) => operate::key(&client()?, format, command),
+        Command::Measure(command) => measure::measure(&client()?, format, command),
         Command::Assign(command) => assign::assign(&client()?, format, command),
         Command::Audit(command) => operate::audit(&client()?, format, command),
         Command::Status => operate::status(&client()?, format),
