@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test crate")]
 #![expect(clippy::print_stdout, reason = "a run says its seed and counts")]
 
+#[path = "kill/events.rs"]
+mod events;
 #[cfg(feature = "fail")]
 #[path = "kill/faults.rs"]
 mod faults;
