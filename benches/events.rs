@@ -3,7 +3,7 @@
 //! Data: 2,000 products, a hundred promotions of twenty each, half of them measured. An event names a
 //! session (five events each), an id and a product: 70 % clicks, 20 % views, 5 % put into the cart,
 //! 5 % orders of two lines. Every call is answered when it is synced. The bare twin appends as many
-//! bytes a call as the server's journal grew by, and syncs them.
+//! bytes a call as the server wrote, and syncs them.
 //!
 //! Beside that, ranked pages one after the other, without and with that load: the client shares the
 //! machine's cores with the server, so read their ratio. `ENDCAP_BENCH_CALLS` sets the calls (400).
@@ -41,8 +41,6 @@ fn main() {
     let data = folder.path().join("data");
     let mut server = Server::start(&data);
     let key = server.fill(&data);
-    let calls: Vec<String> = (0..n_calls).map(call).collect();
-
     println!(
         "{:<34} {:>10} {:>10} {:>10} {:>10}",
         "", "a second", "mean us", "p50 us", "p99 us"
@@ -50,30 +48,34 @@ fn main() {
     let quiet = pages(&server.address, &key, &AtomicBool::new(false), PAGES);
     line("pages in peace", quiet.len(), total(&quiet), &quiet);
 
-    let before = bytes_below(&data);
+    let before = written(&server.process);
+    let alone: Vec<String> = (0..n_calls).map(call).collect();
+    let began = Instant::now();
+    let lone = send(&server.address, &key, &alone);
+    let lone_took = began.elapsed();
+    let grown = written(&server.process) - before;
+    line("calls of 1,000 events", lone.len(), lone_took, &lone);
+
+    let calls: Vec<String> = (n_calls..2 * n_calls).map(call).collect();
     let began = Instant::now();
     let (times, busy) = load(&server, &key, &calls);
     let took = began.elapsed();
-    let grown = bytes_below(&data) - before;
-    line("calls of 1,000 events", times.len(), took, &times);
+    line("the same, with pages beside", times.len(), took, &times);
     line("pages under that load", busy.len(), total(&busy), &busy);
-
-    let lone = load_alone(&server, &key, n_calls);
-    line("calls, nobody ranking", lone.0.len(), lone.1, &lone.0);
     server.process.kill().unwrap();
     server.process.wait().unwrap();
 
     let a_call = usize::try_from(grown).unwrap() / n_calls;
     let bare = bare(folder.path(), n_calls, a_call);
     line("bare append and fdatasync", bare.len(), total(&bare), &bare);
-    let events_a_second = rate(n_calls * EVENTS, lone.1);
+    let events_a_second = rate(n_calls * EVENTS, lone_took);
     println!(
         "events a second: {events_a_second}, {} bytes each on disk",
         a_call / EVENTS
     );
     println!(
         "against the bare disk: {:.2} of its calls a second",
-        total(&bare).as_secs_f64() / lone.1.as_secs_f64()
+        total(&bare).as_secs_f64() / lone_took.as_secs_f64()
     );
     println!(
         "p99 of a page under load, against peace: {:.2}",
@@ -81,9 +83,13 @@ fn main() {
     );
     let began = Instant::now();
     let again = Server::start(&data);
-    let n = 2 * n_calls * EVENTS;
+    let ready = began.elapsed().as_secs_f64();
+    // Answered when everything is counted.
+    let (status, _) = Connection::new(&again.address, &key).call("POST", "/v1/events", &call(0));
+    assert_eq!(status, 200);
     println!(
-        "started again over {n} events in {:.1} s",
+        "started again over {} events: ranks after {ready:.1} s, counts after {:.1} s",
+        2 * n_calls * EVENTS,
         began.elapsed().as_secs_f64()
     );
     drop(again);
@@ -117,19 +123,13 @@ fn line(name: &str, n: usize, took: Duration, times: &[Duration]) {
     );
 }
 
-/// The bytes of every file below.
-fn bytes_below(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
-    entries
-        .map(|entry| {
-            let about = entry.metadata().unwrap();
-            if about.is_dir() {
-                bytes_below(&entry.path())
-            } else {
-                about.len()
-            }
-        })
-        .sum()
+/// What a process had written to disk so far.
+fn written(process: &Child) -> u64 {
+    let told = fs::read_to_string(format!("/proc/{}/io", process.id())).unwrap();
+    let line = told
+        .lines()
+        .find_map(|line| line.strip_prefix("write_bytes: "));
+    line.unwrap().parse().unwrap()
 }
 
 /// Appends and syncs as a log with nothing else to do would.
@@ -140,7 +140,7 @@ fn bare(folder: &Path, n: usize, bytes: usize) -> Vec<Duration> {
         .append(true)
         .open(path)
         .unwrap();
-    let body: Vec<u8> = (0..bytes).map(|at| (at * 31 % 251) as u8).collect();
+    let body: Vec<u8> = (0..=250).cycle().take(bytes).collect();
     (0..n)
         .map(|_| {
             let began = Instant::now();
@@ -160,13 +160,6 @@ fn load(server: &Server, key: &str, calls: &[String]) -> (Vec<Duration>, Vec<Dur
         is_over.store(true, Ordering::Relaxed);
         (times, ranking.join().unwrap())
     })
-}
-
-fn load_alone(server: &Server, key: &str, n_calls: usize) -> (Vec<Duration>, Duration) {
-    let calls: Vec<String> = (n_calls..2 * n_calls).map(call).collect();
-    let began = Instant::now();
-    let times = send(&server.address, key, &calls);
-    (times, began.elapsed())
 }
 
 fn send(address: &str, key: &str, calls: &[String]) -> Vec<Duration> {
@@ -247,7 +240,7 @@ struct Server {
 
 impl Server {
     fn start(data: &Path) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_endcap"))
+        let process = Command::new(env!("CARGO_BIN_EXE_endcap"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .current_dir(data.parent().unwrap())
@@ -261,16 +254,21 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut own = Self {
+            process,
+            address: String::new(),
+        };
+        let mut lines = BufReader::new(own.process.stdout.take().unwrap()).lines();
         let line = lines.find(|line| line.as_ref().unwrap().contains("http://"));
         let line = line.unwrap().unwrap();
         std::thread::spawn(move || lines.for_each(drop));
         let address = line.split("http://").nth(1).unwrap();
-        let address = address.split_whitespace().next().unwrap().to_owned();
+        let address = address.split_whitespace().next().unwrap();
+        address.clone_into(&mut own.address);
         loop {
-            let (status, _) = Connection::new(&address, "").call("GET", "/health/ready", "");
+            let (status, _) = Connection::new(&own.address, "").call("GET", "/health/ready", "");
             if status == 200 {
-                return Self { process, address };
+                return own;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -292,7 +290,7 @@ impl Server {
         let market = json!({ "market": "se", "name": "Sweden", "currency": "SEK",
             "time_zone": "Europe/Stockholm" });
         made("/v1/markets", &market.to_string());
-        let feed: String = (0..PRODUCTS)
+        let feed: Vec<String> = (0..PRODUCTS)
             .map(|n| {
                 let score = PRODUCTS - n;
                 format!(
@@ -303,14 +301,15 @@ impl Server {
             .collect();
         made(
             "/v1/markets/se/imports?kind=catalogue&mode=full&format=ndjson",
-            &feed,
+            &feed.concat(),
         );
         for number in 0..PROMOTIONS {
             let held: Vec<String> = (0..HELD)
                 .map(|at| format!("p{:04}", (number * HELD + at) * 37 % PRODUCTS))
                 .collect();
+            let level = ["low", "medium", "high"][number % 3];
             let promotion = json!({ "kind": "promotion", "name": format!("n {number}"),
-                "level": ["low", "medium", "high"][number % 3], "markets": ["se"],
+                "level": level, "markets": ["se"],
                 "start": "2020-01-01", "end": "2099-01-01",
                 "measurement": { "measured": number % 2 == 0 },
                 "selection": { "handpicked": held } });

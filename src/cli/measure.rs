@@ -167,7 +167,7 @@ fn checks(health: &Value) -> String {
     )
 }
 
-/// All metrics of the days that are compared; the primary one is marked.
+/// All metrics so far, and the comparison of its mature days; the primary one is marked.
 fn metrics(results: &Value) -> String {
     let is_anytime = results["epoch"]["plan"] == "anytime";
     let (interval, p) = if is_anytime {
@@ -177,7 +177,7 @@ fn metrics(results: &Value) -> String {
     };
     let mut table = plain_table();
     table.set_header([
-        "per session",
+        "per session so far",
         "shown",
         "withheld",
         "lift %",
@@ -199,12 +199,12 @@ fn metrics(results: &Value) -> String {
         let why: Vec<String> = why
             .into_iter()
             .filter(|own| own.is_string())
-            .map(cell)
+            .map(why_not)
             .collect();
         table.add_row([
             format!("{}{mark}", cell(&own["metric"])),
-            number(&own["shown"]["mature"]["mean"], 4),
-            number(&own["withheld"]["mature"]["mean"], 4),
+            number(&own["shown"]["mean"], 4),
+            number(&own["withheld"]["mean"], 4),
             number(&lift["value"], 1),
             between,
             number(&own["difference"][p], 4),
@@ -217,6 +217,13 @@ fn metrics(results: &Value) -> String {
         [false, true, true, true, false, true, true, false],
     );
     table.trim_fmt()
+}
+
+fn why_not(code: &Value) -> String {
+    match code.as_str() {
+        Some("start-rule") => "too early".to_owned(),
+        _ => cell(code),
+    }
 }
 
 fn number(value: &Value, decimals: usize) -> String {

@@ -41,6 +41,10 @@ const PAGES_WAITING: usize = 8_192;
 /// Events of a round after which nothing more joins it.
 const ROUND: usize = 16_000;
 
+/// Pages of a round: some 20 ms of work where fifty promotions are measured, so that calls, which
+/// somebody waits for, come to their turn.
+const ROUND_PAGES: usize = 256;
+
 /// Batches asked of a partition at a time.
 const READ: usize = 1_000;
 
@@ -254,7 +258,7 @@ impl Sequencer {
                 let is_open = !is_last && n < ROUND;
                 next = is_open.then(|| self.jobs.try_recv().ok()).flatten();
             }
-            while pages.len() < ROUND
+            while pages.len() < ROUND_PAGES
                 && let Ok(page) = self.pages.try_recv()
             {
                 pages.push(page);
