@@ -10,6 +10,8 @@ mod desk;
 mod help;
 #[path = "cli/infer.rs"]
 mod infer;
+#[path = "cli/measured.rs"]
+mod measured;
 #[path = "cli/rig.rs"]
 mod rig;
 #[path = "cli/simulate.rs"]

@@ -84,6 +84,8 @@ fn collected(stop: Stop, settings: &Settings) -> OpenApiRouter<Engine> {
         .merge(analyst::assignments::routes())
         .merge(analyst::results::routes())
         .merge(analyst::stats::routes())
+        .merge(analyst::series::routes())
+        .merge(analyst::exports::routes())
         .merge(operator::keys::routes())
         .merge(operator::status::routes(&settings.rates))
         .merge(operator::backups::routes())

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::assign::Assign;
 use crate::cli::infer::Infer;
-use crate::cli::measure::Measure;
+use crate::cli::measure::{Figures, Measure};
 use crate::cli::output::Format;
 use crate::cli::promo_args::Promo;
 use crate::cli::simulate::Simulate;
@@ -139,7 +139,7 @@ pub(in crate::cli) enum Command {
     /// Check a data directory or an export file without changing it
     #[command(after_help = "Example:\n  endcap verify ./data")]
     Verify(Verify),
-    /// Write everything a store holds into one file
+    /// Write figures of a market, or everything a store holds, into one file
     #[command(subcommand)]
     #[command(after_help = "Example:\n  endcap export store shop.jsonl --data ./data")]
     Export(Export),
@@ -542,9 +542,23 @@ pub(in crate::cli) struct Verify {
     pub(in crate::cli) path: PathBuf,
 }
 
-/// Write everything into one file.
+/// Write figures, or everything, into one file.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Export {
+    /// Every metric of every measured promotion
+    #[command(after_help = "Example:\n  endcap export results --market se > results.csv")]
+    Results(Figures),
+    /// The primary metric of every measured promotion, day by day
+    #[command(after_help = "Example:\n  endcap export series --market se > series.csv")]
+    Series(Figures),
+    /// The exact sums behind it: one row a day, arm, level and scope
+    #[command(after_help = "Example:\n  endcap export moments --market se --format ndjson")]
+    Moments(Figures),
+    /// What each product did on each day
+    #[command(
+        after_help = "Example:\n  endcap export rollups --market se --from 2027-03-01 > days.csv"
+    )]
+    Rollups(Figures),
     /// A whole store, while no server runs
     #[command(after_help = "Example:\n  endcap export store shop.jsonl --data ./data")]
     Store {

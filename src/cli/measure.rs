@@ -1,12 +1,12 @@
-//! Whether a measured promotion helped, as a page of text.
+//! Whether a measured promotion helped, as a page of text; its figures as files.
 
 use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::cli::client::{Call, Client, encode};
+use crate::cli::client::{Call, Client, Payload, encode};
 use crate::cli::output::{Failure, Format, Outcome, align, cell, plain_table, say, show};
 
 /// Between two looks of `--watch`.
@@ -33,6 +33,57 @@ pub(in crate::cli) struct Measure {
     /// Tell again whenever something has changed
     #[arg(long)]
     watch: bool,
+}
+
+/// Which figures of a market.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Figures {
+    /// The market
+    #[arg(long, value_name = "M")]
+    market: String,
+    /// Only this promotion; rollups know none
+    #[arg(long, value_name = "ID")]
+    promotion: Option<String>,
+    /// First local day, such as 2027-03-09; results know no days
+    #[arg(long, value_name = "DAY")]
+    from: Option<String>,
+    /// Last local day, included
+    #[arg(long, value_name = "DAY")]
+    to: Option<String>,
+}
+
+/// Prints figures as CSV, or one JSON object a line if JSON is asked for.
+///
+/// # Errors
+/// What the server refuses.
+pub(in crate::cli) fn export(
+    client: &Client,
+    format: Format,
+    kind: &str,
+    figures: &Figures,
+) -> Outcome<()> {
+    let written = if format == Format::Table {
+        "csv"
+    } else {
+        "ndjson"
+    };
+    let mut asked = json!({ "kind": kind, "format": written, "market": figures.market });
+    for (name, value) in [
+        ("promotion", &figures.promotion),
+        ("from", &figures.from),
+        ("to", &figures.to),
+    ] {
+        if let Some(value) = value {
+            asked[name] = json!(value);
+        }
+    }
+    let made = client.call(Call::new("POST", "/v1/exports").with(Payload::Json(asked)))?;
+    match client.get(&cell(&made.body["content"]))?.body {
+        Value::Null => {}
+        Value::String(text) => say(text.trim_end()),
+        row => say(&row.to_string()),
+    }
+    Ok(())
 }
 
 /// Prints the results of each market of a promotion.

@@ -93,7 +93,13 @@ fn obey(cli: &Cli) -> Outcome<()> {
             (Some(data), Some(into)) => stopped(cli, data)?.back_up(format, into),
             _ => operate::backup(&client()?, format),
         },
-        Command::Export(Export::Store { file, data }) => stopped(cli, data)?.export(format, file),
+        Command::Export(command) => match command {
+            Export::Store { file, data } => stopped(cli, data)?.export(format, file),
+            Export::Results(own) => measure::export(&client()?, format, "results", own),
+            Export::Series(own) => measure::export(&client()?, format, "series", own),
+            Export::Moments(own) => measure::export(&client()?, format, "moments", own),
+            Export::Rollups(own) => measure::export(&client()?, format, "rollups", own),
+        },
         Command::Restore(command) => bring_back(cli, command),
         Command::Verify(command) if command.path.is_dir() => {
             let settings = settings::load(cli.config.as_deref())?;

@@ -204,6 +204,10 @@ ids! {
     UserId = "usr",
     /// One import and its result.
     ImportId = "imp",
+    /// An export of figures.
+    ExportId = "exp",
+    /// Frozen results of a measured stretch.
+    ReportId = "rep",
     /// One request, named in answers and logs.
     RequestId = "req",
 }

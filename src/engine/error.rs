@@ -127,6 +127,9 @@ pub enum EngineError {
     /// The snapshot that a cursor names is gone.
     #[error("the pages this cursor belongs to are gone; begin anew")]
     SnapshotGone,
+    /// An export was kept long enough, or never made.
+    #[error("the export is gone; make it anew")]
+    ExportGone,
     /// The same key with another body.
     #[error("this Idempotency-Key was used with another body")]
     IdempotencyKeyReused,

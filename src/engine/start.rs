@@ -19,6 +19,7 @@ use crate::engine::clock::Clock;
 use crate::engine::commit::Intent;
 use crate::engine::entropy::Entropy;
 use crate::engine::error::EngineError;
+use crate::engine::events::exports::Exports;
 use crate::engine::events::sequencer::Running;
 use crate::engine::fold::{FoldError, Folder, Wake};
 use crate::engine::imports::Progress;
@@ -89,6 +90,7 @@ struct Inner {
     uses: Uses,
     ran: Mutex<Ran>,
     pages: Arc<Pages>,
+    exports: Exports,
     events: OnceLock<Running>,
 }
 
@@ -163,6 +165,7 @@ impl Engine {
             uses: Uses::default(),
             ran: Mutex::default(),
             pages: Arc::default(),
+            exports: Exports::default(),
             events: OnceLock::new(),
         }));
         engine.begin_store().await?;
@@ -310,6 +313,10 @@ impl Engine {
 
     pub(in crate::engine) fn entropy(&self) -> &Entropy {
         &self.0.entropy
+    }
+
+    pub(in crate::engine) fn exports(&self) -> &Exports {
+        &self.0.exports
     }
 
     /// A fresh id for an object created now.

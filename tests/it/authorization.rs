@@ -286,6 +286,16 @@ const TABLE: &[Row] = &[
         "--xx-x-",
         Market,
     ),
+    (
+        "GET",
+        "/v1/promotions/{promotion}/series",
+        "",
+        "--xx-x-",
+        Market,
+    ),
+    ("POST", "/v1/exports", "{}", "--xx-x-", Free),
+    ("GET", "/v1/exports/{export}", "", "--xx-x-", Object),
+    ("GET", "/v1/exports/{export}/content", "", "--xx-x-", Object),
     ("GET", "/v1/keys", "", "-----x-", Free),
     ("POST", "/v1/keys", "{}", "-----x-", Free),
     ("GET", "/v1/keys/{key}", "", "-----x-", Object),
@@ -333,6 +343,7 @@ struct Stage {
     promotion: String,
     key: String,
     import: String,
+    export: String,
 }
 
 impl Stage {
@@ -355,11 +366,16 @@ impl Stage {
         app.ask("PUT", "/v1/markets/se/feed-mappings/erp", &[], "{}")
             .await
             .is(201);
+        let asked = json!({ "kind": "rollups", "format": "csv", "market": "se" }).to_string();
+        let analyst = app.key("analyst", &json!({})).await;
+        let made = app.ask_as(&analyst, "POST", "/v1/exports", &[], &asked);
+        let export = made.await.json["id"].as_str().unwrap().to_owned();
         Self {
             app,
             promotion,
             key,
             import,
+            export,
         }
     }
 
@@ -374,8 +390,9 @@ impl Stage {
             .replace("{name}", "erp")
             .replace("{promotion}", &self.promotion)
             .replace("{key}", &self.key)
-            .replace("{import}", &self.import);
-        let ends = ["/variants", "/stats", "/results"];
+            .replace("{import}", &self.import)
+            .replace("{export}", &self.export);
+        let ends = ["/variants", "/stats", "/results", "/series"];
         if ends.iter().any(|end| template.ends_with(end)) && template.contains("promotions") {
             path.push_str("?market=se");
         }

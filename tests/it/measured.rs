@@ -156,6 +156,9 @@ fn figures_are_those_of_what_shoppers_did_and_outlive_a_restart() {
             .await;
         results.is(200);
         check_results(&results.json, expected);
+        check_series(app, &id, expected).await;
+        check_exports(app, &id, expected).await;
+        check_profit_is_hidden(app, &id).await;
         (id, told)
     });
     house.open(async |app: &App| {
@@ -193,6 +196,116 @@ fn check_results(results: &Value, expected: [Arm; 2]) {
     assert_eq!(of("revenue")["primary"], true);
     assert_eq!(of("revenue")["unknown"], "start-rule");
     assert_eq!(of("revenue")["difference"], Value::Null);
+}
+
+async fn check_series(app: &App, id: &str, expected: [Arm; 2]) {
+    let path = format!("/v1/promotions/{id}/series?market=se");
+    let series = app.get(&format!("{path}&metric=clicks")).await;
+    series.is(200);
+    let points = series.json["points"].as_array().unwrap();
+    assert_eq!(points.len(), 1);
+    let sums = [&points[0]["shown"]["sum"], &points[0]["withheld"]["sum"]];
+    assert_eq!(
+        sums,
+        expected.map(|own| json!(own.clicks.to_string())).each_ref()
+    );
+    assert_eq!(points[0]["lift_percent"], Value::Null);
+    app.get(&format!("{path}&metric=click&granularity=hour"))
+        .await
+        .refuses(422, "invalid");
+}
+
+/// Makes an export and fetches it, as rows.
+async fn exported(app: &App, asked: &Value) -> Vec<Value> {
+    let made = app.post("/v1/exports", asked).await;
+    made.is(201);
+    let content = app.get(made.json["content"].as_str().unwrap()).await;
+    content.is(200);
+    let rows: Vec<Value> = content
+        .text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(made.json["rows"], rows.len());
+    rows
+}
+
+async fn check_exports(app: &App, id: &str, expected: [Arm; 2]) {
+    let asked =
+        |kind: &str, format: &str| json!({ "kind": kind, "format": format, "market": "se" });
+    let moments = exported(app, &asked("moments", "ndjson")).await;
+    // One day, three levels, two arms, two scopes.
+    assert_eq!(moments.len(), 12);
+    let cell = |level: &str, arm: &str| {
+        let is_it = |own: &&Value| {
+            (&own["level"], &own["arm"], &own["scope"])
+                == (&json!(level), &json!(arm), &json!("promoted"))
+        };
+        moments.iter().find(is_it).unwrap()
+    };
+    for (arm, own) in ["shown", "withheld"].into_iter().zip(expected) {
+        let cell = cell("t2", arm);
+        assert_eq!(cell["promotion"], id);
+        assert_eq!(cell["n"], own.sessions);
+        assert_eq!(cell["s_revenue"], own.revenue.to_string());
+        assert_eq!(cell["s_units"], own.units.to_string());
+        // A click or none a session: its square and cube are itself.
+        assert_eq!(cell["p_clicks_clicks"], own.clicks.to_string());
+        assert_eq!(cell["c_clicks"], own.clicks.to_string());
+        assert_eq!(cell["nonzero_clicks"], own.clicks);
+    }
+    assert_eq!(cell("t0", "shown")["p_clicks_clicks"], Value::Null);
+    let rollups = exported(app, &asked("rollups", "ndjson")).await;
+    assert_eq!(rollups.len(), 1);
+    assert_eq!(
+        (
+            &rollups[0]["product"],
+            &rollups[0]["orders"],
+            &rollups[0]["customers"]
+        ),
+        (&json!("p009"), &json!(14), &json!(14))
+    );
+    assert_eq!(exported(app, &asked("results", "ndjson")).await.len(), 22);
+    let made = app.post("/v1/exports", &asked("moments", "csv")).await;
+    let content = app.get(made.json["content"].as_str().unwrap()).await;
+    let heads: Vec<&str> = content.text.lines().next().unwrap().split(',').collect();
+    let keys: Vec<&String> = moments[0].as_object().unwrap().keys().collect();
+    assert_eq!(heads, keys);
+    assert_eq!(content.text.lines().count(), 13);
+    let wrong = json!({ "kind": "moment", "format": "xml", "market": "se", "from": "2027-03-11",
+        "to": "2027-03-10" });
+    let refused = app.post("/v1/exports", &wrong).await;
+    refused.refuses(422, "invalid");
+    assert_eq!(refused.json["errors"].as_array().unwrap().len(), 3);
+    app.get("/v1/exports/exp_01k9tr6y0b2d4f6h8k0m2p4r6t/content")
+        .await
+        .refuses(410, "export-gone");
+}
+
+/// An analyst without the grant sees neither profit nor what it is made of.
+async fn check_profit_is_hidden(app: &App, id: &str) {
+    let key = app.key("analyst", &json!({})).await;
+    let ask = async |method: &str, path: &str, body: &str| {
+        app.ask_as(&key, method, path, &[], body).await
+    };
+    let told = ask("GET", &format!("/v1/promotions/{id}/stats?market=se"), "").await;
+    assert_eq!(told.json["all"]["profit"], Value::Null);
+    assert_eq!(told.json["all"]["profit_coverage_percent"], Value::Null);
+    let path = format!("/v1/promotions/{id}/results?market=se");
+    assert!(!ask("GET", &path, "").await.text.contains("\"profit\""));
+    let path = format!("/v1/promotions/{id}/series?market=se&metric=profit");
+    ask("GET", &path, "").await.refuses(403, "not-permitted");
+    let asked = json!({ "kind": "moments", "format": "csv", "market": "se" }).to_string();
+    let made = ask("POST", "/v1/exports", &asked).await;
+    let content = ask("GET", made.json["content"].as_str().unwrap(), "").await;
+    assert!(content.text.contains("s_revenue") && !content.text.contains("profit"));
+    // What somebody else exported with profit is closed to it.
+    let made = app
+        .post("/v1/exports", &serde_json::from_str(&asked).unwrap())
+        .await;
+    ask("GET", made.json["content"].as_str().unwrap(), "")
+        .await
+        .refuses(403, "not-permitted");
 }
 
 #[tokio::test]

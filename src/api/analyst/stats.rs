@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::analyst::results::percent;
+use crate::api::analyst::bodies::percent;
 use crate::api::wire::{answer, path, query, scalar};
 use crate::domain::id::MarketId;
 use crate::domain::time::Date;
@@ -60,7 +60,7 @@ pub struct StatsSideBody {
     orders: i64,
     /// In the market's currency.
     revenue: String,
-    /// Null if no cost is known of anything sold.
+    /// Null if no cost is known of anything sold, or for an analyst without the grant `profit`.
     #[schema(required = true)]
     profit: Option<String>,
     /// Percent of the revenue of all sessions whose cost is known; the rest adds nothing to the
@@ -102,16 +102,17 @@ async fn read_stats(
     let market = market.ok_or_else(|| Problem::not_found("market"))?;
     let asked = StatsAsked { market, from, to };
     let stats = engine.stats(&caller.principal, id, &asked).await?;
-    Ok(answer::ok(&StatsBody::from(&stats)))
+    let sees_profit = caller.principal.may_see_cost().is_ok();
+    Ok(answer::ok(&StatsBody::of(&stats, sees_profit)))
 }
 
-impl From<&Stats> for StatsBody {
-    fn from(stats: &Stats) -> Self {
+impl StatsBody {
+    fn of(stats: &Stats, sees_profit: bool) -> Self {
         let side = |side: &StatsSide| {
             // Counts of events that were logged one by one.
             let sum = |figure| i64::try_from(side.sum(figure)).unwrap_or(i64::MAX);
             let money = |figure| stats.currency.format_sum(side.sum(figure));
-            let is_told = stats.cost_known.is_none_or(|cost| cost.known > 0);
+            let is_told = sees_profit && stats.cost_known.is_none_or(|cost| cost.known > 0);
             StatsSideBody {
                 sessions: side.sessions,
                 displays: sum(Figure::Displays),
@@ -122,6 +123,7 @@ impl From<&Stats> for StatsBody {
                 profit: is_told.then(|| money(Figure::Profit)),
                 profit_coverage_percent: stats
                     .cost_known
+                    .filter(|_| sees_profit)
                     .and_then(|cost| percent(cost.known, cost.revenue)),
             }
         };

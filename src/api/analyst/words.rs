@@ -1,7 +1,6 @@
 //! Verdicts in the words of somebody who has to decide.
 
-use crate::api::analyst::results::in_percent;
-use crate::engine::events::results::Results;
+use crate::api::analyst::bodies::{Seen, in_percent};
 use crate::measurement::verdict::{ALPHA, MARGIN, MetricFinding, interval_of, lift_interval_of};
 use crate::promotion::epoch::Plan;
 
@@ -17,9 +16,10 @@ pub(super) fn said(what: &str, primary: &MetricFinding, plan: Plan) -> String {
     }
 }
 
-pub(super) fn too_few(results: &Results, plan: Plan) -> String {
-    let primary = results.findings.primary();
-    if plan == Plan::Fixed && !results.is_over {
+pub(super) fn too_few(seen: &Seen<'_>) -> String {
+    let primary = seen.results.findings.primary();
+    let plan = seen.evidence.plan;
+    if plan == Plan::Fixed && !seen.evidence.is_over {
         return "a verdict is planned for a day after the end".to_owned();
     }
     match (&primary.compared, lift_interval_of(primary, plan)) {

@@ -1,7 +1,7 @@
 //! What stands in paths.
 
 use crate::domain::complaint::Fault;
-use crate::domain::id::{ImportId, KeyId, MarketId, PromotionId};
+use crate::domain::id::{ExportId, ImportId, KeyId, MarketId, PromotionId};
 use crate::http::problem::Problem;
 use crate::predicate::rule::Attr;
 
@@ -35,6 +35,14 @@ pub(crate) fn key(text: &str) -> Result<KeyId, Problem> {
 /// `not-found`.
 pub(crate) fn import(text: &str) -> Result<ImportId, Problem> {
     named(ImportId::parse(text), "import")
+}
+
+/// An export's id.
+///
+/// # Errors
+/// `not-found`.
+pub(crate) fn export(text: &str) -> Result<ExportId, Problem> {
+    named(ExportId::parse(text), "export")
 }
 
 /// An attribute's name.

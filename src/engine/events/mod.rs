@@ -8,6 +8,7 @@
 //! figures of a partition are those of its log, whatever was restarted in between.
 
 pub mod draft;
+pub mod exports;
 pub mod lacking;
 pub(in crate::engine) mod page_job;
 pub mod results;

@@ -1,9 +1,14 @@
 //! Whether a promotion helped.
+//!
+//! ```text
+//! promotion, epoch, market → Evidence: sums and all else that is needed → results, series, report
+//! ```
 
 use crate::access::may::{Object, Verb};
 use crate::access::principal::Principal;
 use crate::catalogue::market::DisplaySource;
 use crate::domain::id::{MarketId, PromotionId};
+use crate::domain::metric::Metric;
 use crate::domain::money::Currency;
 use crate::domain::time::{Date, Timestamp};
 use crate::engine::error::EngineError;
@@ -17,118 +22,114 @@ use crate::measurement::many::benjamini_hochberg;
 use crate::measurement::split::Share;
 use crate::measurement::sums::{EpochSums, MarketSums, Quality, Scope};
 use crate::measurement::tally::WINDOW_MS;
-use crate::measurement::verdict::{Findings, Question, Verdict, find, primary_p};
-use crate::promotion::epoch::Epoch;
+use crate::measurement::verdict::{
+    Findings, MetricFinding, Question, Verdict, find, find_metric, primary_p,
+};
+use crate::promotion::epoch::{Epoch, Plan};
 use crate::promotion::terms::Promotion;
 
-/// What is asked for.
-#[derive(Clone, Debug)]
-pub struct ResultsAsked {
+/// All that results of one measured stretch in one market depend on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
     /// The market.
     pub market: MarketId,
-    /// What of a session is compared.
-    pub scope: Scope,
-    /// Which stretch; the last one if absent.
-    pub epoch: Option<u32>,
-    /// Whether money is capped in comparisons.
-    pub is_capped: bool,
-}
-
-/// What may be said of one measured stretch in one market.
-#[derive(Clone, Debug)]
-pub struct Results {
+    /// The promotion.
+    pub promotion: PromotionId,
     /// Of its money.
     pub currency: Currency,
-    /// The stretch.
-    pub epoch: Epoch,
+    /// Number of the stretch.
+    pub number: u32,
+    /// Share of sessions that see it.
+    pub share: Share,
+    /// What it is judged by.
+    pub primary: Metric,
+    /// When a verdict may be given.
+    pub plan: Plan,
     /// When it runs or ran.
     pub start: Timestamp,
     /// Its end.
     pub end: Timestamp,
-    /// Whether it is over.
+    /// Whether it is over and every session of it mature.
     pub is_over: bool,
     /// How deep a session must have been exposed to be compared.
     pub level: Trigger,
     /// Days before this one are compared.
     pub mature_before: Date,
-    /// When this was computed.
+    /// When this was gathered.
     pub as_of: Timestamp,
+    /// Its sums.
+    pub sums: EpochSums,
+    /// How well its days were told.
+    pub quality: Quality,
+    /// How much of the revenue has a known cost.
+    pub cost_known: Option<CostKnown>,
+    /// p of the primary metrics of the market's other promotions.
+    pub others: Vec<f64>,
+}
+
+/// What may be said of it.
+#[derive(Clone, Debug)]
+pub struct Results {
     /// What was found.
     pub findings: Findings,
     /// p of the primary metric, corrected over the promotions of the market.
     pub p_adjusted: Option<f64>,
     /// What may be said.
     pub verdict: Verdict,
-    /// How well its days were told.
-    pub quality: Quality,
-    /// Pages whose arm was checked, and those where it was not the one of the split.
-    pub pages: (u64, u64),
-    /// How much of the revenue has a known cost.
-    pub cost_known: Option<CostKnown>,
 }
 
-/// What sums are asked with.
-struct Base<'a> {
-    sums: &'a MarketSums,
-    state: &'a MarketState,
-    now: Timestamp,
-    empty: EpochSums,
+/// A metric as it stood at the end of a day.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// The day.
+    pub day: Date,
+    /// All of the stretch up to then.
+    pub finding: MetricFinding,
 }
 
-impl Base<'_> {
-    fn mature_before(&self) -> Date {
-        let zone = &self.state.catalogue.locale().zone;
-        self.now.plus_ms(-WINDOW_MS).date_in(zone)
-    }
-
-    fn level(&self) -> Trigger {
-        match self.state.held().value.display_source {
-            DisplaySource::Answer => Trigger::T2,
-            DisplaySource::Events => Trigger::T1,
+impl Evidence {
+    /// What may be said.
+    pub fn results(&self, scope: Scope, is_capped: bool) -> Results {
+        let findings = find(&self.question(scope, is_capped));
+        let p_adjusted = findings.p().map(|p| {
+            let all: Vec<f64> = std::iter::once(p).chain(self.others.clone()).collect();
+            benjamini_hochberg(&all)[0]
+        });
+        Results {
+            verdict: findings.verdict(p_adjusted),
+            findings,
+            p_adjusted,
         }
     }
 
-    fn question<'a>(
-        &'a self,
-        promotion: &Promotion,
-        epoch: &Epoch,
-        (scope, is_capped): (Scope, bool),
-    ) -> Option<Question<'a>> {
-        let key = EpochKey {
-            promotion: promotion.id,
-            number: epoch.number,
-        };
-        let sums = self.sums.epochs.get(&key).unwrap_or(&self.empty);
-        let end = epoch.runs(promotion.period)?.end();
-        let quality = self.quality(sums);
-        Some(Question {
-            sums,
-            share: Share::new(epoch.settings.share_shown).ok()?,
-            primary: epoch.settings.primary_metric,
-            plan: epoch.settings.plan,
-            is_over: end.plus_ms(WINDOW_MS) <= self.now,
-            mature_before: self.mature_before(),
-            level: self.level(),
+    /// A metric day by day, each with all days before it; the days that are not mature are the last.
+    pub fn series(&self, metric: Metric, scope: Scope, is_capped: bool) -> Vec<Point> {
+        let mut so_far = self.clone();
+        so_far.sums.days.clear();
+        let mut points = Vec::with_capacity(self.sums.days.len());
+        for (day, sums) in &self.sums.days {
+            so_far.sums.days.insert(*day, sums.clone());
+            so_far.mature_before = self.mature_before.min(day.next());
+            let finding = find_metric(&so_far.question(scope, is_capped), metric, scope);
+            points.push(Point { day: *day, finding });
+        }
+        points
+    }
+
+    fn question(&self, scope: Scope, is_capped: bool) -> Question<'_> {
+        Question {
+            sums: &self.sums,
+            share: self.share,
+            primary: self.primary,
+            plan: self.plan,
+            is_over: self.is_over,
+            mature_before: self.mature_before,
+            level: self.level,
             scope,
             is_capped,
-            foreign: part(quality.foreign, quality.events),
-            cost_known: self.cost_known(promotion.id, sums).map(CostKnown::share),
-        })
-    }
-
-    /// Of the days of a stretch.
-    fn quality(&self, sums: &EpochSums) -> Quality {
-        let mut all = Quality::default();
-        for day in sums.days.keys() {
-            if let Some(quality) = self.sums.quality.get(day) {
-                all.merge(quality);
-            }
+            foreign: part(self.quality.foreign, self.quality.events),
+            cost_known: self.cost_known.map(CostKnown::share),
         }
-        all
-    }
-
-    fn cost_known(&self, id: PromotionId, sums: &EpochSums) -> Option<CostKnown> {
-        cost_known(self.sums, id, &|day| sums.days.contains_key(&day))
     }
 }
 
@@ -137,74 +138,141 @@ fn part(of: u64, all: u64) -> Option<f64> {
     (all > 0).then(|| of as f64 / all as f64)
 }
 
+/// What evidence is gathered from.
+struct Base<'a> {
+    market: &'a MarketId,
+    sums: MarketSums,
+    state: &'a MarketState,
+    now: Timestamp,
+}
+
+impl Base<'_> {
+    /// Takes the sums of a stretch out, without what other promotions say; `None` for one that never
+    /// ran.
+    fn evidence(&mut self, promotion: &Promotion, epoch: &Epoch) -> Option<Evidence> {
+        let runs = epoch.runs(promotion.period)?;
+        let key = EpochKey {
+            promotion: promotion.id,
+            number: epoch.number,
+        };
+        let sums = self.sums.epochs.remove(&key).unwrap_or_default();
+        let market = &self.state.held().value;
+        let mut quality = Quality::default();
+        for day in sums.days.keys() {
+            if let Some(own) = self.sums.quality.get(day) {
+                quality.merge(own);
+            }
+        }
+        let takes = |day| sums.days.contains_key(&day);
+        Some(Evidence {
+            market: self.market.clone(),
+            promotion: promotion.id,
+            currency: market.locale.currency,
+            number: epoch.number,
+            share: Share::new(epoch.settings.share_shown).ok()?,
+            primary: epoch.settings.primary_metric,
+            plan: epoch.settings.plan,
+            start: runs.start(),
+            end: runs.end(),
+            is_over: runs.end().plus_ms(WINDOW_MS) <= self.now,
+            level: match market.display_source {
+                DisplaySource::Answer => Trigger::T2,
+                DisplaySource::Events => Trigger::T1,
+            },
+            mature_before: self
+                .now
+                .plus_ms(-WINDOW_MS)
+                .date_in(&self.state.catalogue.locale().zone),
+            as_of: self.now,
+            quality,
+            cost_known: cost_known(&self.sums, promotion.id, &takes),
+            others: Vec::new(),
+            sums,
+        })
+    }
+}
+
 impl Engine {
-    /// What may be said of a promotion's measured stretch in one market.
+    /// All that results of a promotion's measured stretch in one market depend on: of the last
+    /// stretch, if no number is given.
     ///
     /// # Errors
     /// What the caller may not read; `not-found`, also for a promotion that was never measured or a
     /// stretch that never ran.
-    pub async fn results(
+    pub async fn evidence(
         &self,
         principal: &Principal,
         id: PromotionId,
-        asked: &ResultsAsked,
-    ) -> Result<Results, EngineError> {
-        principal.may(Verb::ReadPromotions, &Object::Market(&asked.market))?;
-        let snapshot = self.snapshot();
-        let promotion = visible(&snapshot, principal, id)?.value;
-        let state = market_state(&snapshot, &asked.market)?;
+        market: &MarketId,
+        number: Option<u32>,
+    ) -> Result<Evidence, EngineError> {
+        principal.may(Verb::ReadPromotions, &Object::Market(market))?;
+        let promotion = visible(&self.snapshot(), principal, id)?.value;
         let nothing = |what: &'static str| EngineError::NotFound {
             what,
             id: id.to_string(),
         };
-        if !promotion.markets.contains(&asked.market) {
+        if !promotion.markets.contains(market) {
             return Err(nothing("promotion in this market"));
         }
-        let mut epochs = promotion.epochs.iter().rev();
-        let is_asked = |own: &&Epoch| asked.epoch.is_none_or(|number| own.number == number);
-        let epoch = epochs
-            .find(is_asked)
-            .ok_or_else(|| nothing("measurement of promotion"))?;
-        let runs = epoch.runs(promotion.period);
-        let runs = runs.ok_or_else(|| nothing("measurement of promotion"))?;
-        let sums = self.events().sums(&asked.market).await?;
-        let base = Base {
-            sums: &sums,
+        let all = self.all_evidence(principal, market).await?;
+        let is_asked = |own: &Evidence| {
+            own.promotion == id && number.is_none_or(|number| own.number == number)
+        };
+        let found = all.into_iter().rfind(is_asked);
+        found.ok_or_else(|| nothing("measurement of promotion"))
+    }
+
+    /// The evidence of every stretch that ran in a market: by promotion, each from the first on.
+    ///
+    /// # Errors
+    /// What the caller may not read; `not-found`.
+    pub async fn all_evidence(
+        &self,
+        principal: &Principal,
+        market: &MarketId,
+    ) -> Result<Vec<Evidence>, EngineError> {
+        principal.may(Verb::ReadPromotions, &Object::Market(market))?;
+        let snapshot = self.snapshot();
+        let state = market_state(&snapshot, market)?;
+        let mut base = Base {
+            market,
+            sums: self.events().sums(market).await?,
             state: &state,
             now: self.now(),
-            empty: EpochSums::default(),
         };
-        let question = base.question(&promotion, epoch, (asked.scope, asked.is_capped));
-        let question = question.ok_or_else(|| nothing("measurement of promotion"))?;
-        let findings = find(&question);
-        let others = snapshot
-            .promotions
-            .values()
-            .filter(|held| held.value.id != id && held.value.markets.contains(&asked.market));
-        let others = others.filter_map(|held| {
-            let own = &held.value;
-            let last = own.epochs.last()?;
-            primary_p(&base.question(own, last, (Scope::Promoted, true))?)
-        });
-        let p_adjusted = findings.p().map(|p| {
-            let all: Vec<f64> = std::iter::once(p).chain(others).collect();
-            benjamini_hochberg(&all)[0]
-        });
-        Ok(Results {
-            currency: state.held().value.locale.currency,
-            epoch: *epoch,
-            start: runs.start(),
-            end: runs.end(),
-            is_over: question.is_over,
-            level: question.level,
-            mature_before: question.mature_before,
-            as_of: base.now,
-            verdict: findings.verdict(p_adjusted),
-            p_adjusted,
-            quality: base.quality(question.sums),
-            pages: (question.sums.pages, question.sums.contradicting),
-            cost_known: base.cost_known(id, question.sums),
-            findings,
-        })
+        let mut all = Vec::new();
+        let mut judged = Vec::new();
+        for held in snapshot.promotions.values() {
+            let promotion = &held.value;
+            if !promotion.markets.contains(market) {
+                continue;
+            }
+            for epoch in &promotion.epochs {
+                all.extend(base.evidence(promotion, epoch));
+            }
+            let last = all.last().filter(|own| own.promotion == promotion.id);
+            let p = last.and_then(|own| primary_p(&own.question(Scope::Promoted, true)));
+            judged.extend(p.map(|p| (promotion.id, p)));
+        }
+        for own in &mut all {
+            let others = judged.iter().filter(|(id, _)| *id != own.promotion);
+            own.others = others.map(|(_, p)| *p).collect();
+        }
+        Ok(all)
+    }
+
+    /// Every sum of a market.
+    ///
+    /// # Errors
+    /// What the caller may not read; `not-found`.
+    pub async fn market_sums(
+        &self,
+        principal: &Principal,
+        market: &MarketId,
+    ) -> Result<MarketSums, EngineError> {
+        principal.may(Verb::ReadPromotions, &Object::Market(market))?;
+        market_state(&self.snapshot(), market)?;
+        self.events().sums(market).await
     }
 }

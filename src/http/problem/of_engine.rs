@@ -59,6 +59,7 @@ impl From<EngineError> for Problem {
             EngineError::BadCursor => of(Code::BadCursor),
             EngineError::BadFeedHeader { .. } => of(Code::BadHeader),
             EngineError::SnapshotGone => of(Code::SnapshotGone),
+            EngineError::ExportGone => of(Code::ExportGone),
             EngineError::IdempotencyKeyReused => of(Code::IdempotencyKeyReused),
             EngineError::IdempotencyInProgress => of(Code::IdempotencyInProgress),
             EngineError::Overloaded => of(Code::Overloaded),
@@ -244,6 +245,7 @@ mod tests {
                 "bad-header",
             ),
             (EngineError::SnapshotGone, 410, "snapshot-gone"),
+            (EngineError::ExportGone, 410, "export-gone"),
             (
                 EngineError::IdempotencyKeyReused,
                 422,

@@ -204,11 +204,11 @@ pub fn find(question: &Question<'_>) -> Findings {
     ];
     let metrics: Vec<MetricFinding> = Metric::ALL
         .iter()
-        .map(|(metric, _)| finding(question, *metric, question.scope))
+        .map(|(metric, _)| find_metric(question, *metric, question.scope))
         .collect();
     let is_primary = |own: &MetricFinding| own.metric == question.primary;
     let primary = metrics.iter().position(is_primary).unwrap_or_default();
-    let basket = finding(question, question.primary, Scope::Basket);
+    let basket = find_metric(question, question.primary, Scope::Basket);
     let mut distrust = Vec::new();
     if spreads.iter().any(|spread| spread.sequential.is_alarm()) {
         distrust.push(Distrust::SampleRatio);
@@ -281,7 +281,7 @@ impl Findings {
 
 /// The p of the primary metric alone, for the correction over a market.
 pub fn primary_p(question: &Question<'_>) -> Option<f64> {
-    let finding = finding(question, question.primary, question.scope);
+    let finding = find_metric(question, question.primary, question.scope);
     p_of(&finding, question.plan, question.is_over)
 }
 
@@ -377,7 +377,8 @@ fn arm_figure(moments: &Moments, metric: Metric) -> Result<ArmFigure, Overflow> 
     })
 }
 
-fn finding(question: &Question<'_>, metric: Metric, scope: Scope) -> MetricFinding {
+/// Says what may be said of one metric in one scope.
+pub fn find_metric(question: &Question<'_>, metric: Metric, scope: Scope) -> MetricFinding {
     let is_mature = |day: Date| day < question.mature_before;
     let whole = moments_of(question, scope, &|_| true);
     let mature = moments_of(question, scope, &is_mature);
