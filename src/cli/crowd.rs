@@ -3,12 +3,11 @@
 use std::thread;
 use std::time::Duration;
 
-use rand::rngs::ChaCha12Rng;
-use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::cli::client::{Call, Client, Payload};
 use crate::cli::output::Outcome;
+use crate::engine::entropy::Entropy;
 
 /// Sessions that come at once, and how many make one call of events.
 const FIRST: u32 = 2_000;
@@ -17,19 +16,20 @@ const TOGETHER: u32 = 100;
 /// Between two sessions afterwards.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Chance that the first item of a page is opened; that of the item at place `n` is one `n/4 + 1`th.
-const OPENS: f64 = 0.25;
+/// Of 1,000 shoppers, how many open the first item of a page; of the item at place `n` it is four
+/// `n + 4`ths of them.
+const OPENS: u64 = 250;
 
-/// Chance that an opened product is bought, and that an order comes back.
-const BUYS: f64 = 0.12;
-const RETURNS: f64 = 0.1;
+/// Of 1,000 opened products, how many are bought; of 1,000 orders, how many come back.
+const BUYS: u64 = 120;
+const RETURNS: u64 = 100;
 
 /// Shoppers of one category page.
 pub(in crate::cli) struct Crowd {
     client: Client,
     market: &'static str,
     category: &'static str,
-    chance: ChaCha12Rng,
+    chance: Entropy,
 }
 
 impl Crowd {
@@ -44,12 +44,12 @@ impl Crowd {
             client,
             market,
             category,
-            chance: ChaCha12Rng::seed_from_u64(seed),
+            chance: Entropy::seeded(seed),
         }
     }
 
     /// Lets shoppers come on a thread of their own, until the shop is closed.
-    pub(in crate::cli) fn come(mut self) {
+    pub(in crate::cli) fn come(self) {
         thread::spawn(move || {
             let mut number = 0;
             // The shop went away: so do they.
@@ -60,7 +60,7 @@ impl Crowd {
     }
 
     /// The next sessions, and what they do.
-    fn visits(&mut self, first: u32) -> Outcome<()> {
+    fn visits(&self, first: u32) -> Outcome<()> {
         let is_first = first < FIRST;
         let n = if is_first { TOGETHER } else { 1 };
         let mut events = Vec::new();
@@ -78,7 +78,7 @@ impl Crowd {
         Ok(())
     }
 
-    fn visit(&mut self, number: u32, events: &mut Vec<Value>) -> Outcome<()> {
+    fn visit(&self, number: u32, events: &mut Vec<Value>) -> Outcome<()> {
         let session = format!("shopper-{number}");
         let asked = json!({ "session_key": session, "selected_category": self.category, "limit": 24,
             "fields": ["price", "cost"] });
@@ -87,17 +87,14 @@ impl Crowd {
             .client
             .call(Call::new("POST", &path).with(Payload::Json(asked)))?;
         let items = page.body["items"].as_array().into_iter().flatten();
-        for (place, item) in (0_u32..).zip(items) {
-            if !self
-                .chance
-                .random_bool(OPENS / (f64::from(place) / 4.0 + 1.0))
-            {
+        for (place, item) in (0_u64..).zip(items) {
+            if !self.happens(4 * OPENS / (place + 4)) {
                 continue;
             }
             let ticket = &item["ticket"];
             events.push(json!({ "id": format!("c-{place}"), "type": "click",
                 "session_key": session, "ticket": ticket }));
-            if !self.chance.random_bool(BUYS) {
+            if !self.happens(BUYS) {
                 continue;
             }
             let order = format!("{session}-{place}");
@@ -112,10 +109,14 @@ impl Crowd {
                     "lines": [line] })
             };
             events.push(of("purchase", "o", line));
-            if self.chance.random_bool(RETURNS) {
+            if self.happens(RETURNS) {
                 events.push(of("refund", "r", back));
             }
         }
         Ok(())
+    }
+
+    fn happens(&self, of_thousand: u64) -> bool {
+        self.chance.salt() % 1_000 < of_thousand
     }
 }

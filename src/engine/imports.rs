@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::access::may::{Object, Verb};
 use crate::access::principal::Principal;
+use crate::catalogue::Catalogue;
 use crate::catalogue::product::FeedOperation;
 use crate::domain::complaint::{Complaint, Complaints, Fault};
 use crate::domain::id::{ImportId, MarketId};
@@ -31,6 +32,8 @@ use crate::feed::bytes::Encoding;
 use crate::feed::mapping::Mapping;
 use crate::feed::result::Refused;
 use crate::feed::{Format, Kind, Reading, Repeats};
+use crate::ranking::base::RankBase;
+use crate::record::market::GoodsV1;
 
 /// What a feed does to the goods that stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -313,6 +316,13 @@ fn misfits(order: &ImportOrder) -> Vec<Complaint> {
         complaints.add("/kind", Fault::Contradiction { why });
     }
     complaints.into_vec()
+}
+
+/// Goods that an import built, waiting for their commit to come by.
+pub(in crate::engine) struct Prepared {
+    pub(in crate::engine) goods: GoodsV1,
+    pub(in crate::engine) catalogue: Arc<Catalogue>,
+    pub(in crate::engine) base: Arc<RankBase>,
 }
 
 /// Hashes what is read through it.

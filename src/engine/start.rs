@@ -22,7 +22,7 @@ use crate::engine::error::EngineError;
 use crate::engine::events::exports::Exports;
 use crate::engine::events::sequencer::Running;
 use crate::engine::fold::{FoldError, Folder, Wake};
-use crate::engine::imports::Progress;
+use crate::engine::imports::{Prepared, Progress};
 use crate::engine::jobs::Ran;
 use crate::engine::kept::{Keep, Kept};
 use crate::engine::pages::Pages;
@@ -92,13 +92,6 @@ struct Inner {
     pages: Arc<Pages>,
     exports: Exports,
     events: OnceLock<Running>,
-}
-
-/// Goods that an import built, waiting for their commit to come by.
-struct Prepared {
-    goods: GoodsV1,
-    catalogue: Arc<Catalogue>,
-    base: Arc<RankBase>,
 }
 
 /// Why the engine cannot start.
