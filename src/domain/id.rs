@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::complaint::Fault;
 use crate::domain::text;
 
@@ -15,8 +17,17 @@ macro_rules! keys {
         ///
         /// 1 to 128 Unicode scalar values after trimming and normal form C, no control
         /// character, compared with regard to case.
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $name(Arc<str>);
+
+        impl TryFrom<String> for $name {
+            type Error = Fault;
+
+            fn try_from(text: String) -> Result<Self, Fault> {
+                Self::parse(&text)
+            }
+        }
 
         impl $name {
             /// Trims and normalises `text`.
@@ -100,8 +111,17 @@ impl SessionKey {
 }
 
 /// A shop front with one currency and one zone: `[a-z0-9-]{1,32}`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct MarketId(Arc<str>);
+
+impl TryFrom<String> for MarketId {
+    type Error = Fault;
+
+    fn try_from(text: String) -> Result<Self, Fault> {
+        Self::parse(&text)
+    }
+}
 
 impl MarketId {
     /// Most characters.
@@ -161,7 +181,9 @@ macro_rules! ids {
         $(#[$doc])*
         ///
         #[doc = concat!("Written `", $prefix, "_` and 26 characters of Crockford's base 32; the 16 bytes are a UUIDv7, so ids ascend in order of creation.")]
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
         pub struct $name(pub [u8; 16]);
 
         impl $name {

@@ -6,6 +6,8 @@ use std::fmt;
 use rust_decimal::Decimal;
 use rust_decimal::RoundingStrategy::MidpointAwayFromZero;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::complaint::Fault;
 use crate::domain::number::is_plain_decimal;
 
@@ -110,7 +112,7 @@ impl fmt::Display for Currency {
 }
 
 /// An amount in minor units of a currency named elsewhere: öre, cents, yen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Minor(pub i64);
 
 /// A percentage from 0 to 100 with at most two decimals, held in basis points.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::complaint::Fault;
 use crate::domain::text;
 
@@ -12,7 +14,7 @@ use crate::domain::text;
 pub const DAY_MS: i64 = 86_400_000;
 
 /// An instant, in milliseconds since 1970-01-01T00:00Z.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
@@ -64,8 +66,23 @@ impl fmt::Display for Timestamp {
 }
 
 /// A calendar day without a zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "i32", try_from = "i32")]
 pub struct Date(jiff::civil::Date);
+
+impl From<Date> for i32 {
+    fn from(date: Date) -> Self {
+        date.epoch_days()
+    }
+}
+
+impl TryFrom<i32> for Date {
+    type Error = &'static str;
+
+    fn try_from(days: i32) -> Result<Self, Self::Error> {
+        Self::from_epoch_days(days).ok_or("a day outside the years -9999 to 9999")
+    }
+}
 
 /// The day from which days are counted.
 const EPOCH: Date = Date(jiff::civil::date(1970, 1, 1));

@@ -24,7 +24,7 @@ const HOUR_MS: i64 = 3_600_000;
 /// Sessions of a case.
 const SESSIONS: u8 = 4;
 
-fn market() -> MarketId {
+pub(super) fn market() -> MarketId {
     MarketId::parse("se").unwrap()
 }
 
@@ -66,7 +66,7 @@ fn item(number: u8) -> Item {
 }
 
 /// One entry without what depends on its place: session, hours, lag, id, what.
-fn entry(of: u8, hours: u8, lag: u8, id: u64, what: What) -> Entry {
+pub(super) fn entry(of: u8, hours: u8, lag: u8, id: u64, what: What) -> Entry {
     let at = Timestamp(i64::from(hours) * HOUR_MS);
     Entry {
         received: at.plus_ms(i64::from(lag) * HOUR_MS),
@@ -132,7 +132,7 @@ fn what() -> impl Strategy<Value = What> {
 }
 
 /// Entries of a few sessions within 20 hours, each with an id of its own.
-fn entries() -> impl Strategy<Value = Vec<Entry>> {
+pub(super) fn entries() -> impl Strategy<Value = Vec<Entry>> {
     let lag = prop_oneof![4 => Just(0_u8), 1 => Just(3_u8), 1 => Just(25_u8)];
     let one = (
         0..SESSIONS,
@@ -153,7 +153,7 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
 }
 
 /// A whole refund of every second order.
-fn refunds(entries: &[Entry]) -> Vec<Entry> {
+pub(super) fn refunds(entries: &[Entry]) -> Vec<Entry> {
     let orders = entries
         .iter()
         .filter(|own| matches!(own.what, What::Purchase(_)));
@@ -178,7 +178,7 @@ fn tally<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Tally {
     tally
 }
 
-fn sums(tally: &Tally) -> MarketSums {
+pub(super) fn sums(tally: &Tally) -> MarketSums {
     tally.sums(&market()).cloned().unwrap_or_default()
 }
 

@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::id::{MarketId, ProductKey, PromotionId, VariantKey};
 use crate::domain::money::{Minor, Percent};
 use crate::domain::time::{Date, Timestamp};
@@ -99,7 +101,7 @@ pub struct Mark {
 }
 
 /// How deep a session was exposed to a promotion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Trigger {
     /// Assigned: it was being measured.
     T0,
@@ -124,7 +126,7 @@ impl Trigger {
 }
 
 /// Names an epoch everywhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EpochKey {
     /// The promotion.
     pub promotion: PromotionId,
@@ -156,7 +158,7 @@ impl MeasuredEpoch {
 }
 
 /// Something shown, opened or put into the cart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// The variant, as named.
     pub variant: VariantKey,
@@ -169,7 +171,7 @@ pub struct Item {
 }
 
 /// The smart offer that an item stood under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StampedOffer {
     /// Id of the plan.
     pub plan: [u8; 16],
@@ -189,11 +191,11 @@ pub struct Order {
 }
 
 /// Digest of an order's id, under the split key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OrderDigest(pub [u8; 16]);
 
 /// One line; all figures positive, also of what came back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderLine {
     /// Digest of the line's id, or its place in the order.
     pub line: u64,

@@ -5,7 +5,7 @@
 //!
 //! - [`split`]: which [`Arm`](split::Arm) of a promotion a session is in
 //! - [`log`]: what the event log says; [`tally`]: all [`sums`] of one of its partitions, with the
-//!   [`orders`] that refunds come back to
+//!   [`orders`] that refunds come back to; [`kept`]: the same in parts, to be made again from
 //! - [`moments`]: exact sums of what sessions did
 //! - [`histogram`]: money in buckets, to be capped afterwards without an error
 //! - [`summary`]: from exact sums to means, variances, third moments
@@ -22,6 +22,7 @@
 
 pub mod compare;
 pub mod histogram;
+pub mod kept;
 #[cfg(test)]
 mod laws;
 pub mod log;
@@ -30,7 +31,7 @@ pub mod moments;
 pub mod orders;
 pub mod power;
 pub mod ratio_check;
-mod session;
+pub mod session;
 pub mod split;
 pub mod summary;
 pub mod sums;

@@ -4,6 +4,8 @@
 //! the order. So a refund entry is stamped from here before it is logged.
 #![deny(clippy::float_arithmetic)]
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::id::VariantKey;
 use crate::domain::money::Minor;
 use crate::domain::time::Timestamp;
@@ -11,7 +13,7 @@ use crate::measurement::log::{Order, OrderLine};
 use crate::measurement::split::SessionDigest;
 
 /// A known order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderRecord {
     /// The visit that placed it; its refunds count where it counts.
     pub session: SessionDigest,

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::id::PromotionId;
 use crate::domain::time::{Date, Timestamp};
 use crate::measurement::log::{Entry, EpochKey, Item, Mark, Order, Trigger, What};
@@ -90,7 +92,7 @@ impl Delta {
 }
 
 /// Where a session stands in a measured stretch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Standing {
     arm: Arm,
     /// First local day at each level.
@@ -98,8 +100,8 @@ struct Standing {
 }
 
 /// What one session did so far.
-#[derive(Clone, Debug)]
-pub(super) struct Session {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Session {
     /// When its first logged event happened.
     pub(super) first: Timestamp,
     /// When its last event was taken in.
@@ -212,12 +214,11 @@ impl Session {
                 days: standing.days,
                 vectors: [is, self.basket],
             };
-            move_share(
-                sums.epochs.entry(*key).or_default(),
-                standing.arm,
-                &from,
-                &to,
-            );
+            if from.is_excluded() != to.is_excluded() {
+                sums.touched_epochs.0.insert(*key);
+            }
+            let epoch = sums.epochs.entry(*key).or_default();
+            move_share(epoch, standing.arm, &from, &to);
         }
     }
 
@@ -289,6 +290,7 @@ fn move_share(epoch: &mut EpochSums, arm: Arm, from: &Share, to: &Share) {
             let new = to.day(level).map(|day| (day, &to.vectors[scope as usize]));
             let mut change = |day: Date, from, to| {
                 epoch.days.entry(day).or_default().change(place, from, to);
+                epoch.touched.0.insert((day, place));
             };
             match (old, new) {
                 (Some((day, from)), Some((same, to))) if day == same => {
@@ -340,5 +342,6 @@ pub(super) fn check_arms(what: &What, session: SessionDigest, sums: &mut MarketS
         let epoch = sums.epochs.entry(mark.epoch.key).or_default();
         epoch.pages += 1;
         epoch.contradicting += u64::from(mark.arm != mark.epoch.arm(session));
+        sums.touched_epochs.0.insert(mark.epoch.key);
     }
 }

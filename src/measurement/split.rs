@@ -5,6 +5,7 @@
 //! `split-2`, for new epochs only: the arms of a running measurement must never move.
 #![deny(clippy::float_arithmetic)]
 
+use serde::{Deserialize, Serialize};
 use siphasher::sip128::SipHasher24;
 
 use crate::domain::complaint::Fault;
@@ -15,7 +16,7 @@ use crate::domain::money::Percent;
 pub const FUNCTION: &str = "split-1";
 
 /// Which side of a measurement a session stands on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Arm {
     /// The promotion acts as if it were not measured.
     Shown,
@@ -67,7 +68,7 @@ impl std::fmt::Debug for SplitKey {
 }
 
 /// SipHash-2-4-128 of a session key: all that the split and the event log know of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionDigest {
     lo: u64,
     hi: u64,

@@ -21,7 +21,7 @@ use crate::measurement::moments::{FIGURES, Figure, Moments, Vector};
 use crate::measurement::split::Arm;
 
 /// What of a session is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Scope {
     /// What the promotion holds.
     Promoted,
@@ -116,6 +116,27 @@ impl Cell {
     }
 }
 
+/// What was changed since somebody kept it: beside the sums, and no part of them.
+#[derive(Clone, Debug)]
+pub struct Touched<T>(pub BTreeSet<T>);
+
+impl<T> Default for Touched<T> {
+    fn default() -> Self {
+        Self(BTreeSet::new())
+    }
+}
+
+impl<T> PartialEq for Touched<T> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl<T> Eq for Touched<T> {}
+
+/// A part of a day: level, arm and scope.
+pub type Place = (Trigger, Arm, Scope);
+
 /// One day of a measured stretch; indices are arm, then scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaySums {
@@ -143,7 +164,7 @@ impl DaySums {
     /// A session's share goes from one vector to another; `None`: it is not counted.
     pub fn change(
         &mut self,
-        (level, arm, scope): (Trigger, Arm, Scope),
+        (level, arm, scope): Place,
         from: Option<&Vector>,
         to: Option<&Vector>,
     ) {
@@ -152,6 +173,26 @@ impl DaySums {
             Trigger::T0 => self.t0[arm][scope].change(from, to),
             Trigger::T1 => self.t1[arm][scope].change(from, to),
             Trigger::T2 => self.t2[arm][scope].change(from, to),
+        }
+    }
+
+    /// Puts a part back as it was kept.
+    pub(super) fn put(&mut self, (level, arm, scope): Place, part: DayPart) {
+        let (arm, scope) = (arm as usize, scope as usize);
+        match (level, part) {
+            (Trigger::T0, DayPart::Counts(counts)) => self.t0[arm][scope] = counts,
+            (Trigger::T1, DayPart::Cell(cell)) => self.t1[arm][scope] = *cell,
+            (Trigger::T2, DayPart::Cell(cell)) => self.t2[arm][scope] = *cell,
+            // No T0 has a cell, and nothing else counts alone.
+            (Trigger::T0, DayPart::Cell(_)) | (_, DayPart::Counts(_)) => {}
+        }
+    }
+
+    /// A part as it is now.
+    pub(super) fn part(&self, (level, arm, scope): Place) -> DayPart {
+        match self.cell(level, arm, scope) {
+            None => DayPart::Counts(self.assigned(arm, scope).clone()),
+            Some(cell) => DayPart::Cell(Box::new(cell.clone())),
         }
     }
 
@@ -167,6 +208,15 @@ impl DaySums {
     }
 }
 
+/// A part of a day by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DayPart {
+    /// Of T0.
+    Counts(Counts),
+    /// Of T1 or T2.
+    Cell(Box<Cell>),
+}
+
 /// A measured stretch in one market.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EpochSums {
@@ -178,6 +228,8 @@ pub struct EpochSums {
     pub pages: u64,
     /// Pages whose arm was not the one of the split: none, if ranking and split agree.
     pub contradicting: u64,
+    /// Parts of its days.
+    pub touched: Touched<(Date, Place)>,
 }
 
 impl EpochSums {
@@ -297,6 +349,14 @@ pub struct MarketSums {
     pub rollups: BTreeMap<(ProductKey, Date), Rollup>,
     /// How well each local day was told.
     pub quality: BTreeMap<Date, Quality>,
+    /// Stretches whose figures beside the days were changed.
+    pub touched_epochs: Touched<EpochKey>,
+    /// Changed totals.
+    pub touched_totals: Touched<(PromotionId, Date)>,
+    /// Changed rollups.
+    pub touched_rollups: Touched<(ProductKey, Date)>,
+    /// Changed days.
+    pub touched_quality: Touched<Date>,
 }
 
 impl MarketSums {

@@ -11,14 +11,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::domain::id::MarketId;
+use crate::domain::id::{MarketId, PromotionId};
 use crate::domain::time::{Date, Timestamp};
 use crate::measurement::log::{Control, Entry, EpochKey, Item, OrderDigest, What};
 use crate::measurement::moments::{FIGURES, Vector};
 use crate::measurement::orders::OrderRecord;
 use crate::measurement::session::{Delta, Session, check_arms};
 use crate::measurement::split::SessionDigest;
-use crate::measurement::sums::{MarketSums, Rollup};
+use crate::measurement::sums::{MarketSums, Rollup, Totals};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -47,19 +47,21 @@ pub enum Applied {
 /// All sums of one partition.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    markets: BTreeMap<MarketId, MarketTally>,
+    pub(super) markets: BTreeMap<MarketId, MarketTally>,
     /// Latest receipt.
-    latest: Option<Timestamp>,
+    pub(super) latest: Option<Timestamp>,
     /// When sessions and orders are looked through for what may be forgotten.
-    next_sweep: Option<Timestamp>,
+    pub(super) next_sweep: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct MarketTally {
-    sessions: HashMap<SessionDigest, Session>,
-    orders: HashMap<OrderDigest, OrderRecord>,
-    ends: BTreeMap<EpochKey, Timestamp>,
-    sums: MarketSums,
+pub(super) struct MarketTally {
+    pub(super) sessions: HashMap<SessionDigest, Session>,
+    pub(super) orders: HashMap<OrderDigest, OrderRecord>,
+    pub(super) ends: BTreeMap<EpochKey, Timestamp>,
+    pub(super) sums: MarketSums,
+    pub(super) touched_sessions: BTreeSet<SessionDigest>,
+    pub(super) touched_orders: BTreeSet<OrderDigest>,
 }
 
 impl Tally {
@@ -78,6 +80,7 @@ impl Tally {
         if control.is_end {
             let market = self.markets.entry(control.market.clone()).or_default();
             market.ends.insert(control.epoch.key, control.at);
+            market.sums.touched_epochs.0.insert(control.epoch.key);
         }
     }
 
@@ -124,28 +127,41 @@ impl Tally {
         }
         self.next_sweep = Some(latest.plus_ms(HOUR_MS));
         for market in self.markets.values_mut() {
-            market.sessions.retain(|_, session| {
-                let kept = if session.ordered {
-                    ORDER_KEPT_MS
-                } else {
-                    SESSION_KEPT_MS
-                };
-                latest < session.last_received.plus_ms(kept)
-            });
-            market
-                .orders
-                .retain(|_, order| latest < order.at.plus_ms(ORDER_KEPT_MS));
+            market.forget(latest);
         }
     }
 }
 
 impl MarketTally {
+    fn forget(&mut self, latest: Timestamp) {
+        self.sessions.retain(|digest, session| {
+            let kept = if session.ordered {
+                ORDER_KEPT_MS
+            } else {
+                SESSION_KEPT_MS
+            };
+            let stays = latest < session.last_received.plus_ms(kept);
+            if !stays {
+                self.touched_sessions.insert(*digest);
+            }
+            stays
+        });
+        self.orders.retain(|id, order| {
+            let stays = latest < order.at.plus_ms(ORDER_KEPT_MS);
+            if !stays {
+                self.touched_orders.insert(*id);
+            }
+            stays
+        });
+    }
+
     fn apply(&mut self, entry: &Entry) -> Applied {
         if let What::Purchase(order) = &entry.what
             && self.orders.contains_key(&order.id)
         {
             return Applied::Duplicate;
         }
+        self.touched_sessions.insert(entry.session);
         let session = self
             .sessions
             .entry(entry.session)
@@ -154,6 +170,7 @@ impl MarketTally {
             return Applied::Duplicate;
         }
         session.last_received = session.last_received.max(entry.received);
+        self.sums.touched_quality.0.insert(entry.day);
         let quality = self.sums.quality.entry(entry.day).or_default();
         quality.events += 1;
         quality.foreign += u64::from(entry.is_foreign);
@@ -165,6 +182,7 @@ impl MarketTally {
                     return Applied::Counted;
                 };
                 order.give_back(&back.lines);
+                self.touched_orders.insert(back.id);
                 order.is_within
             }
             What::Purchase(order) => {
@@ -172,6 +190,7 @@ impl MarketTally {
                 session.ordered = true;
                 let record = OrderRecord::new(entry.session, entry.at, is_within, order);
                 self.orders.insert(order.id, record);
+                self.touched_orders.insert(order.id);
                 is_within
             }
             _ => !is_late && !is_outside,
@@ -205,11 +224,17 @@ impl MarketTally {
     }
 }
 
+fn totals_of(sums: &mut MarketSums, promotion: PromotionId, day: Date) -> &mut Totals {
+    let key = (promotion, day);
+    sums.touched_totals.0.insert(key);
+    sums.totals.entry(key).or_default()
+}
+
 /// Adds to the totals of the promotions that an entry touches.
 fn total(entry: &Entry, delta: &Delta, session: &mut Session, sums: &mut MarketSums) {
     let is_refund = matches!(entry.what, What::Refund(_));
     for (promotion, vector) in &delta.promoted {
-        let totals = sums.totals.entry((*promotion, entry.day)).or_default();
+        let totals = totals_of(sums, *promotion, entry.day);
         let side = if is_refund {
             &mut totals.refunded
         } else {
@@ -222,14 +247,14 @@ fn total(entry: &Entry, delta: &Delta, session: &mut Session, sums: &mut MarketS
             let sign = if is_refund { -1 } else { 1 };
             for line in order.lines.iter().filter(|line| line.cost.is_none()) {
                 for promotion in line.item.promotions.iter() {
-                    let totals = sums.totals.entry((*promotion, entry.day)).or_default();
+                    let totals = totals_of(sums, *promotion, entry.day);
                     totals.revenue_without_cost += sign * i128::from(line.paid.0);
                 }
             }
         }
         What::AddToCart { item, quantity } => {
             for promotion in item.promotions.iter() {
-                let totals = sums.totals.entry((*promotion, entry.day)).or_default();
+                let totals = totals_of(sums, *promotion, entry.day);
                 totals.added += u64::from(*quantity);
                 totals.sessions_adding += u64::from(session.adding.insert((*promotion, entry.day)));
             }
@@ -246,6 +271,7 @@ fn add(sums: &mut [i128; FIGURES], vector: &Vector) {
 
 fn rollup<'a>(sums: &'a mut MarketSums, item: &Item, booked: Date) -> &'a mut Rollup {
     let key = (item.product.clone(), booked);
+    sums.touched_rollups.0.insert(key.clone());
     sums.rollups.entry(key).or_default()
 }
 

@@ -8,7 +8,7 @@
 //! - [`key`]: which key a record of each kind has
 //! - [`market`], [`catalogue`], [`promotion`], [`access`], [`desk`], [`import`]: the stored forms
 //!   by subject
-//! - [`event`]: the events of one partition in one call
+//! - [`event`]: the events of one partition in one call; [`kept`]: parts of the tallies made of them
 //! - [`json`]: the list of all kinds, and their records as JSON
 //!
 //! Invariants: every schema ever released opens; what is written is the newest; a round trip gives
@@ -32,6 +32,7 @@ mod formats;
 mod hex;
 pub mod import;
 pub mod json;
+pub mod kept;
 pub mod key;
 #[cfg(test)]
 mod laws;

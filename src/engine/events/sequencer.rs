@@ -10,6 +10,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rayon::prelude::*;
 use tokio::runtime::Handle;
@@ -19,6 +20,7 @@ use crate::domain::id::MarketId;
 use crate::engine::entropy::Entropy;
 use crate::engine::error::EngineError;
 use crate::engine::events::draft::{Refusal, RefusalCode};
+use crate::engine::events::keeper::Keeper;
 use crate::engine::events::page_job::PageJob;
 use crate::engine::events::stamp::{Stamped, refusal};
 use crate::engine::pages::Pages;
@@ -31,6 +33,7 @@ use crate::promotion::slot::SlotMask;
 use crate::record::event::{SCHEMA, decode, encode};
 use crate::store::commit::{CommitError, FollowError};
 use crate::store::event::{EventBatch, EventLog, LogPosition, Partition};
+use crate::store::fold::FoldStore;
 
 /// Calls that wait before the next one has to.
 const CALLS_WAITING: usize = 256;
@@ -47,6 +50,9 @@ const ROUND_PAGES: usize = 256;
 
 /// Batches asked of a partition at a time.
 const READ: usize = 1_000;
+
+/// How long to wait for work before looking whether something is to be kept.
+const LOOK_EVERY: Duration = Duration::from_secs(4);
 
 /// Bytes of batches in one append, before packing.
 const APPEND_BYTES: usize = 400 << 10;
@@ -139,11 +145,12 @@ impl Running {
     /// No thread can be made.
     fn start(
         log: EventLog,
+        folds: FoldStore,
         entropy: Entropy,
         split: SplitKey,
         counted: Arc<Pages>,
     ) -> io::Result<Self> {
-        let (sequencer, door) = Sequencer::new(log, entropy, split, counted);
+        let (sequencer, door) = Sequencer::new(log, folds, entropy, split, counted);
         let builder = std::thread::Builder::new().name("events".to_owned());
         let thread = builder.spawn(move || sequencer.run())?;
         Ok(Self {
@@ -174,6 +181,7 @@ impl Engine {
     pub(in crate::engine) fn count_events(&self) -> io::Result<()> {
         let running = Running::start(
             self.stores().events.clone(),
+            self.stores().folds.clone(),
             self.entropy().clone(),
             self.snapshot().secrets.split.clone(),
             Arc::clone(self.pages()),
@@ -196,6 +204,7 @@ struct Sequencer {
     entropy: Entropy,
     split: SplitKey,
     runtime: Handle,
+    keeper: Keeper,
     counted: Arc<Pages>,
     /// `None` while the log cannot be read.
     tallies: Option<Vec<Tally>>,
@@ -206,6 +215,7 @@ struct Sequencer {
 impl Sequencer {
     fn new(
         log: EventLog,
+        folds: FoldStore,
         entropy: Entropy,
         split: SplitKey,
         counted: Arc<Pages>,
@@ -216,6 +226,7 @@ impl Sequencer {
             log,
             entropy,
             split,
+            keeper: Keeper::new(folds, Handle::current()),
             runtime: Handle::current(),
             counted,
             tallies: None,
@@ -234,9 +245,10 @@ impl Sequencer {
                 tokio::select! {
                     job = self.jobs.recv() => (job, None),
                     page = self.pages.recv() => (None, page),
+                    () = tokio::time::sleep(LOOK_EVERY) => (None, None),
                 }
             });
-            if first.is_none() && page.is_none() {
+            if first.is_none() && page.is_none() && self.jobs.is_closed() {
                 // Everybody who could send is gone.
                 return;
             }
@@ -266,6 +278,14 @@ impl Sequencer {
             self.round(calls, &pages);
             for (market, answer) in asked {
                 let _ = answer.send(self.sums(&market));
+            }
+            let position = self.log.position();
+            if let Some(tallies) = &mut self.tallies {
+                if is_last {
+                    self.keeper.keep_all(tallies, position);
+                } else {
+                    self.keeper.turn(tallies, n + pages.len(), position);
+                }
             }
             if is_last {
                 return;
@@ -361,9 +381,8 @@ impl Sequencer {
 
     /// Makes the tallies from the log.
     fn reload(&mut self) {
-        let log = self.log.clone();
-        let read = self.runtime.block_on(replay(&log));
-        match read {
+        let kept = self.keeper.load();
+        match count(&self.runtime, &self.log, kept) {
             Ok(tallies) => self.tallies = Some(tallies),
             Err(error) => {
                 tracing::error!(error, "the event log cannot be counted");
@@ -385,38 +404,53 @@ impl Sequencer {
     }
 }
 
-/// The tallies of all partitions, from the log's beginning to its end.
-pub(in crate::engine) async fn replay(log: &EventLog) -> Result<Vec<Tally>, String> {
-    let mut tallies = Vec::new();
-    for partition in Partition::all() {
-        let mut tally = Tally::default();
-        let mut after = LogPosition(0);
-        while after < log.position() {
-            let page = match log.read(partition, after, READ).await {
-                Ok(page) => page,
-                // A restore writes the log anew, from a higher place on.
-                Err(FollowError::Compacted { first }) if after.0 == 0 => {
-                    after = LogPosition(first.0.saturating_sub(1));
-                    continue;
-                }
-                Err(error) => return Err(error.to_string()),
-            };
-            for batch in &page.batches {
-                let payload = batch.events.payload().map_err(|error| error.to_string())?;
-                let read = decode(batch.events.schema(), &payload);
-                let (entries, controls) = read.map_err(|error| error.to_string())?;
-                for control in &controls {
-                    tally.control(control);
-                }
-                for entry in &entries {
-                    tally.apply(entry);
-                }
+/// The tallies of all partitions, from what is kept of each to the log's end.
+fn count(
+    runtime: &Handle,
+    log: &EventLog,
+    kept: Vec<(Tally, LogPosition)>,
+) -> Result<Vec<Tally>, String> {
+    let partitions: Vec<_> = Partition::all().zip(kept).collect();
+    let counted = partitions
+        .into_par_iter()
+        .map(|(partition, (mut tally, after))| {
+            runtime.block_on(count_on(log, partition, &mut tally, after))?;
+            Ok(tally)
+        });
+    counted.collect()
+}
+
+/// Counts what a partition's log holds behind a place.
+async fn count_on(
+    log: &EventLog,
+    partition: Partition,
+    tally: &mut Tally,
+    mut after: LogPosition,
+) -> Result<(), String> {
+    while after < log.position() {
+        let page = match log.read(partition, after, READ).await {
+            Ok(page) => page,
+            // A restore writes the log anew, from a higher place on.
+            Err(FollowError::Compacted { first }) if after.0 == 0 => {
+                after = LogPosition(first.0.saturating_sub(1));
+                continue;
             }
-            after = page.through;
+            Err(error) => return Err(error.to_string()),
+        };
+        for batch in &page.batches {
+            let payload = batch.events.payload().map_err(|error| error.to_string())?;
+            let read = decode(batch.events.schema(), &payload);
+            let (entries, controls) = read.map_err(|error| error.to_string())?;
+            for control in &controls {
+                tally.control(control);
+            }
+            for entry in &entries {
+                tally.apply(entry);
+            }
         }
-        tallies.push(tally);
+        after = page.through;
     }
-    Ok(tallies)
+    Ok(())
 }
 
 /// Slots that differed for a session before.
