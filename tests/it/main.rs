@@ -35,6 +35,7 @@ mod operator;
 mod ops;
 mod preview;
 mod restore;
+mod retail;
 mod rig;
 mod scrub;
 mod sim_disk;

@@ -5,10 +5,10 @@
 //! start: tree → tally at its position → the log behind it
 //! ```
 //!
-//! Partitions take turns, so each is at most some 64 s or a million events behind, which is counted
-//! again in three seconds; keeping all of them at once, and oftener, would write the same cells of the
-//! day over and over. What a tree lacks the log has: whatever goes wrong here costs time at the next
-//! start and nothing else.
+//! Partitions take turns, after a round of events and never in idleness, so each is at most sixteen
+//! turns or a million events behind, which is counted again in three seconds; keeping all of them at
+//! once, and oftener, would write the same cells of the day over and over. What a tree lacks the log
+//! has: whatever goes wrong here costs time at the next start and nothing else.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};

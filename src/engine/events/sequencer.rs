@@ -10,7 +10,6 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rayon::prelude::*;
 use tokio::runtime::Handle;
@@ -50,9 +49,6 @@ const ROUND_PAGES: usize = 256;
 
 /// Batches asked of a partition at a time.
 const READ: usize = 1_000;
-
-/// How long to wait for work before looking whether something is to be kept.
-const LOOK_EVERY: Duration = Duration::from_secs(4);
 
 /// Bytes of batches in one append, before packing.
 const APPEND_BYTES: usize = 400 << 10;
@@ -245,10 +241,9 @@ impl Sequencer {
                 tokio::select! {
                     job = self.jobs.recv() => (job, None),
                     page = self.pages.recv() => (None, page),
-                    () = tokio::time::sleep(LOOK_EVERY) => (None, None),
                 }
             });
-            if first.is_none() && page.is_none() && self.jobs.is_closed() {
+            if first.is_none() && page.is_none() {
                 // Everybody who could send is gone.
                 return;
             }
