@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::assign::Assign;
+use crate::cli::events::EventFile;
 use crate::cli::infer::Infer;
 use crate::cli::measure::{Figures, Measure};
 use crate::cli::output::Format;
@@ -242,6 +243,15 @@ pub(in crate::cli) enum Import {
     /// Strategy scores alone
     #[command(after_help = "Example:\n  endcap import scores scores.csv --market se --mode delta")]
     Scores(Feed),
+    /// Events of the last 30 days: clicks, orders, refunds
+    #[command(
+        after_help = "A file may be sent again: ids and orders count once.\n\nExample:\n  \
+                      endcap import events events.ndjson --market se"
+    )]
+    Events(EventFile),
+    /// Orders of the last 30 days: events whose type may be left out
+    #[command(after_help = "Example:\n  endcap import orders orders.ndjson --market se")]
+    Orders(EventFile),
     /// What came of an earlier import
     #[command(after_help = "Example:\n  endcap import show imp_01k9q0a2b4c6d8e0f2g4h6j8k0")]
     Show {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::cli::args::{Feed, FeedFile, FeedKind, FeedMode, Import, Validate};
 use crate::cli::client::{Answer, Call, Client, Payload, Pieces, encode, with_query};
+use crate::cli::events;
 use crate::cli::output::{
     Failure, Format, Outcome, complaint, draws_progress, note, printable, say, show,
 };
@@ -39,6 +40,8 @@ pub(in crate::cli) fn import(client: &Client, format: Format, command: &Import) 
         Import::Catalogue(feed) => upload(client, format, FeedKind::Catalogue, feed),
         Import::Categories(feed) => upload(client, format, FeedKind::Categories, feed),
         Import::Scores(feed) => upload(client, format, FeedKind::Scores, feed),
+        Import::Events(own) => events::import(client, format, own, false),
+        Import::Orders(own) => events::import(client, format, own, true),
         Import::Show { id } => {
             let answer = client.get(&format!("/v1/imports/{}", encode(id)))?;
             tell(format, &answer.body);

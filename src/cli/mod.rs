@@ -7,7 +7,7 @@
 //! - [`args`], [`promo_args`]: the command line; [`settings`]: flags over environment over file over defaults
 //! - [`output`]: results, messages, exit codes
 //! - [`credential`]: which key a remote command uses
-//! - [`feeds`], [`page`], [`work`], [`whatif`], [`measure`], [`operate`]: remote commands
+//! - [`feeds`], [`events`], [`page`], [`work`], [`whatif`], [`measure`], [`operate`]: remote commands
 //! - [`house`]: the rooms put together; [`serve`] and [`demo`] run them, [`sample`] makes a
 //!   shop and [`crowd`] its shoppers
 //! - [`infer`]: statistics of sums at hand, by themselves; [`infer_request`] reads them;
@@ -23,6 +23,7 @@ mod client;
 mod credential;
 mod crowd;
 mod demo;
+mod events;
 mod feeds;
 mod folder;
 mod house;

@@ -27,6 +27,56 @@ fn look(served: &Served, session: &str) {
 }
 
 #[test]
+fn a_file_of_orders_counts_once_and_bad_lines_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (served, _) = set_up(folder.path());
+    let order = |number: u32| {
+        json!({ "id": "o", "session_key": format!("s-{number}"), "order_id": format!("A-{number}"),
+            "currency": if number == 7 { "EUR" } else { "SEK" },
+            "lines": [{ "variant": "v15", "quantity": 1, "line_paid": "10.00" }] })
+    };
+    let mut lines: Vec<String> = (1..=1_100)
+        .map(|number| order(number).to_string())
+        .collect();
+    lines.insert(3, "no json".to_owned());
+    fs::write(folder.path().join("orders.ndjson"), lines.join("\n")).unwrap();
+    let import = ["import", "orders", "orders.ndjson", "--market", "se"];
+    let told = served.ada(&import);
+    assert_eq!(told.code, Some(3), "{}", told.err);
+    assert!(
+        told.out
+            .starts_with("1101 received, 1099 accepted, 2 refused"),
+        "{}",
+        told.out
+    );
+    let rows: Vec<Vec<&str>> = told
+        .out
+        .lines()
+        .skip(2)
+        .map(|row| row.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows[0][..3], ["4", "–", "bad-json"], "{}", told.out);
+    assert_eq!(
+        rows[1][..3],
+        ["8", "o", "currency-mismatch"],
+        "{}",
+        told.out
+    );
+    let told = served.ada(&[&import[..], &["--format", "json"]].concat());
+    let told: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(
+        (&told["accepted"], &told["duplicate"]),
+        (&json!(0), &json!(1_099))
+    );
+    let rows = served.ada(&["export", "rollups", "--market", "se", "--format", "ndjson"]);
+    let row: Value = serde_json::from_str(rows.out.trim()).unwrap();
+    assert_eq!(
+        (&row["orders"], &row["gmv"]),
+        (&json!(1_099), &json!("10990.00"))
+    );
+}
+
+#[test]
 fn results_are_a_page_and_figures_are_files() {
     let folder = tempfile::tempdir().unwrap();
     let (served, unmeasured) = set_up(folder.path());
