@@ -283,7 +283,7 @@ impl Engine {
             received: now,
         };
         if !self.events().offer(Box::new(page)) {
-            self.pages().dropped(1);
+            self.metrics().dropped_page_events.inc();
         }
     }
 

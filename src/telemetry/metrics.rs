@@ -45,6 +45,7 @@ pub struct Metrics {
     pub panics_caught: Counter,
     recovered: ByName<Counter>,
     damaged: ByName<Counter>,
+    events: ByName<Counter>,
     refused: ByName<Counter>,
     routes: ByName<Answers>,
     markets: ByName<MarketSeries>,
@@ -74,6 +75,11 @@ impl Metrics {
     /// Damage found in a part of the store, such as `journal` or `chunk`.
     pub fn store_damaged(&self, part: &'static str) -> Counter {
         self.damaged.of(part)
+    }
+
+    /// Events by what they were told: `accepted`, `duplicate`, `ignored` or `refused`.
+    pub fn events(&self, verdict: &'static str) -> Counter {
+        self.events.of(verdict)
     }
 
     /// All metrics as `OpenMetrics` text, ages as of `now`.
@@ -110,6 +116,11 @@ impl Collector for Scrape {
         page.counts(title, "step", &own.recovered.all())?;
         let title = ("store_damaged", "Damage found while everything was read");
         page.counts(title, "part", &own.damaged.all())?;
+        page.counts(
+            ("events", "Events by verdict"),
+            "verdict",
+            &own.events.all(),
+        )?;
         let counters = [
             (
                 "import_rows",
@@ -290,6 +301,7 @@ mod tests {
         metrics.refused("overloaded").inc();
         metrics.store_recovered("index-dropped").inc();
         metrics.store_damaged("chunk").inc();
+        metrics.events("duplicate").inc_by(3);
         metrics.store_scrubbed_bytes.inc_by(9_000);
         metrics.import_rows.inc_by(400);
         metrics.store_errors.inc();
@@ -312,6 +324,7 @@ mod tests {
             "endcap_refused_total{reason=\"overloaded\"} 1",
             "endcap_store_recovered_total{step=\"index-dropped\"} 1",
             "endcap_store_damaged_total{part=\"chunk\"} 1",
+            "endcap_events_total{verdict=\"duplicate\"} 3",
             "endcap_store_scrubbed_bytes_total 9000",
             "endcap_import_rows_total 400",
             "endcap_import_rows_rejected_total 0",

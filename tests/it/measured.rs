@@ -316,6 +316,15 @@ async fn what_was_never_measured_has_no_results() {
         .await;
     let id = made.json["id"].as_str().unwrap();
     assert_eq!(send(&app, &[order("s-1", "u009")]).await["accepted"], 1);
+    assert_eq!(send(&app, &[order("s-1", "u009")]).await["duplicate"], 1);
+    let metrics = app.get("/metrics").await.text;
+    for line in [
+        "endcap_events_total{verdict=\"accepted\"} 1",
+        "endcap_events_total{verdict=\"duplicate\"} 1",
+        "endcap_dropped_page_events_total 0",
+    ] {
+        assert!(metrics.lines().any(|own| own == line), "{line}\n{metrics}");
+    }
     let told = stats(&app, id).await;
     assert_eq!(told["all"]["revenue"], "19.99");
     assert_eq!(

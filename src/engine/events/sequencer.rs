@@ -8,7 +8,7 @@
 //! made again from the log.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rayon::prelude::*;
@@ -22,7 +22,6 @@ use crate::engine::events::draft::{Refusal, RefusalCode};
 use crate::engine::events::keeper::Keeper;
 use crate::engine::events::page_job::PageJob;
 use crate::engine::events::stamp::{Stamped, refusal};
-use crate::engine::pages::Pages;
 use crate::engine::start::Engine;
 use crate::measurement::log::{Entry, What};
 use crate::measurement::split::{SessionDigest, SplitKey};
@@ -33,6 +32,7 @@ use crate::record::event::{SCHEMA, decode, encode};
 use crate::store::commit::{CommitError, FollowError};
 use crate::store::event::{EventBatch, EventLog, LogPosition, Partition};
 use crate::store::fold::FoldStore;
+use crate::telemetry::series::Counter;
 
 /// Calls that wait before the next one has to.
 const CALLS_WAITING: usize = 256;
@@ -144,9 +144,9 @@ impl Running {
         folds: FoldStore,
         entropy: Entropy,
         split: SplitKey,
-        counted: Arc<Pages>,
+        dropped: Counter,
     ) -> io::Result<Self> {
-        let (sequencer, door) = Sequencer::new(log, folds, entropy, split, counted);
+        let (sequencer, door) = Sequencer::new(log, folds, entropy, split, dropped);
         let builder = std::thread::Builder::new().name("events".to_owned());
         let thread = builder.spawn(move || sequencer.run())?;
         Ok(Self {
@@ -180,7 +180,7 @@ impl Engine {
             self.stores().folds.clone(),
             self.entropy().clone(),
             self.snapshot().secrets.split.clone(),
-            Arc::clone(self.pages()),
+            self.metrics().dropped_page_events.clone(),
         )?;
         let is_first = self.sequencer().set(running).is_ok();
         assert!(is_first, "an engine starts once");
@@ -201,7 +201,7 @@ struct Sequencer {
     split: SplitKey,
     runtime: Handle,
     keeper: Keeper,
-    counted: Arc<Pages>,
+    dropped: Counter,
     /// `None` while the log cannot be read.
     tallies: Option<Vec<Tally>>,
     jobs: mpsc::Receiver<Job>,
@@ -214,7 +214,7 @@ impl Sequencer {
         folds: FoldStore,
         entropy: Entropy,
         split: SplitKey,
-        counted: Arc<Pages>,
+        dropped: Counter,
     ) -> (Self, EventDoor) {
         let (jobs, to_do) = mpsc::channel(CALLS_WAITING);
         let (pages, to_count) = mpsc::channel(PAGES_WAITING);
@@ -224,7 +224,7 @@ impl Sequencer {
             split,
             keeper: Keeper::new(folds, Handle::current()),
             runtime: Handle::current(),
-            counted,
+            dropped,
             tallies: None,
             jobs: to_do,
             pages: to_count,
@@ -304,7 +304,7 @@ impl Sequencer {
             for (_, answer) in calls {
                 let _ = answer.send(Err(EngineError::StoreUnavailable));
             }
-            self.counted.dropped(pages.len());
+            self.dropped.inc_by(pages.len() as u64);
             return;
         };
         let mut accepted = Vec::new();
@@ -336,7 +336,7 @@ impl Sequencer {
             }
             Err(error) => {
                 tracing::warn!(%error, n = accepted.len(), "events could not be logged");
-                self.counted.dropped(pages.len());
+                self.dropped.inc_by(pages.len() as u64);
                 for (_, answer) in answers {
                     let _ = answer.send(Err(of_log(&error)));
                 }

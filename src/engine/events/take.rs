@@ -54,7 +54,7 @@ impl Engine {
             }
         }
         if stamped.is_empty() {
-            return Ok(taken);
+            return Ok(self.noted(taken));
         }
         let verdicts = self.events().take(stamped).await?;
         for ((index, id, is_rounded), verdict) in places.into_iter().zip(verdicts) {
@@ -68,6 +68,19 @@ impl Engine {
             }
         }
         taken.rejected.sort_by_key(|rejected| rejected.index);
-        Ok(taken)
+        Ok(self.noted(taken))
+    }
+
+    /// Notes what a call's events were told.
+    fn noted(&self, taken: Taken) -> Taken {
+        for (verdict, n) in [
+            ("accepted", taken.accepted),
+            ("duplicate", taken.duplicate),
+            ("ignored", taken.ignored),
+            ("refused", taken.rejected.len()),
+        ] {
+            self.metrics().events(verdict).inc_by(n as u64);
+        }
+        taken
     }
 }
