@@ -349,7 +349,7 @@ mod tests {
             .filter(|line| line.starts_with("# TYPE"))
             .collect();
         let distinct: std::collections::BTreeSet<_> = titles.iter().collect();
-        assert_eq!((titles.len(), distinct.len()), (17, 17), "{text}");
+        assert_eq!((titles.len(), distinct.len()), (18, 18), "{text}");
         for word in ["key=", "session=", "shopper=", "customer="] {
             assert!(!text.contains(word));
         }
