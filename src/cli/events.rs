@@ -17,6 +17,9 @@ use crate::cli::output::{Failure, Format, Outcome, align, cell, plain_table, say
 const EVENTS_MAX: usize = 1_000;
 const BYTES_MAX: usize = 1 << 20;
 
+/// How lines are sent.
+const NDJSON: &str = "application/x-ndjson";
+
 /// How often a call is repeated that the server has no room for, and how long after.
 const REPEATS: u32 = 5;
 const REPEAT_AFTER: Duration = Duration::from_secs(1);
@@ -54,37 +57,44 @@ pub(in crate::cli) fn import(
     are_orders: bool,
 ) -> Outcome<()> {
     let mut told = Told::default();
-    let (mut call, mut rows, mut n_bytes) = (Vec::new(), Vec::new(), 0);
+    let (mut call, mut rows) = (String::new(), Vec::new());
     for (line, row) in open(&command.file)?.lines().zip(1_u64..) {
         let line = line.with_context(|| format!("line {row} cannot be read"))?;
         if line.trim().is_empty() {
             continue;
         }
-        let Ok(Value::Object(mut event)) = serde_json::from_str(&line) else {
-            told.counts[0] += 1;
-            told.rejected
-                .push(json!({ "row": row, "id": null, "code": "bad-json",
-                "detail": "the line is no JSON object" }));
-            continue;
-        };
-        if !event.contains_key("ticket") {
-            event
-                .entry("market")
-                .or_insert_with(|| json!(command.market));
-        }
-        if are_orders {
-            event.entry("type").or_insert_with(|| json!("purchase"));
-        }
-        n_bytes += line.len() + command.market.len() + 32;
-        call.push(Value::Object(event));
-        rows.push(row);
-        if EVENTS_MAX <= call.len() || BYTES_MAX <= n_bytes {
+        let line = filled(line.trim(), &command.market, are_orders);
+        if EVENTS_MAX <= rows.len() || BYTES_MAX <= call.len() + line.len() {
             send(client, &mut call, &mut rows, &mut told)?;
-            n_bytes = 0;
         }
+        call.push_str(&line);
+        call.push('\n');
+        rows.push(row);
     }
     send(client, &mut call, &mut rows, &mut told)?;
     tell(format, &mut told)
+}
+
+/// A line with the market, and the type of an order, if it names none; else as it is, so that the
+/// server sees and names whatever is wrong with it.
+fn filled(line: &str, market: &str, is_order: bool) -> String {
+    let Ok(Value::Object(event)) = serde_json::from_str(line) else {
+        return line.to_owned();
+    };
+    let mut missing = Vec::new();
+    if !event.contains_key("market") && !line.contains("\"ticket\"") {
+        missing.push(("market", market));
+    }
+    if is_order && !event.contains_key("type") {
+        missing.push(("type", "purchase"));
+    }
+    let mut filled = line.to_owned();
+    for (name, value) in missing {
+        let comma = if event.is_empty() { "" } else { "," };
+        let value = json!(value);
+        filled.insert_str(1, &format!("\"{name}\":{value}{comma}"));
+    }
+    filled
 }
 
 fn open(file: &Path) -> Outcome<Box<dyn BufRead>> {
@@ -96,21 +106,17 @@ fn open(file: &Path) -> Outcome<Box<dyn BufRead>> {
     Ok(Box::new(BufReader::new(opened)))
 }
 
-fn send(
-    client: &Client,
-    call: &mut Vec<Value>,
-    rows: &mut Vec<u64>,
-    told: &mut Told,
-) -> Outcome<()> {
-    if call.is_empty() {
+fn send(client: &Client, call: &mut String, rows: &mut Vec<u64>, told: &mut Told) -> Outcome<()> {
+    if rows.is_empty() {
         return Ok(());
     }
-    let body = json!({ "events": std::mem::take(call) });
+    let body = std::mem::take(call).into_bytes();
     let rows = std::mem::take(rows);
     let mut left = REPEATS;
     let answer = loop {
-        let sent = client.call(Call::new("POST", "/v1/events").with(Payload::Json(body.clone())));
-        match sent {
+        let pieces = Box::new(std::iter::once(Ok(body.clone())));
+        let payload = Payload::Stream(NDJSON, Some(body.len() as u64), pieces);
+        match client.call(Call::new("POST", "/v1/events").with(payload)) {
             Err(failure) if left > 0 && has_no_room(&failure) => {
                 left -= 1;
                 thread::sleep(REPEAT_AFTER);
@@ -135,9 +141,14 @@ fn send(
 }
 
 fn has_no_room(failure: &Failure) -> bool {
-    ["rate-limited", "overloaded", "event-log-full"]
-        .iter()
-        .any(|code| failure.is(code))
+    [
+        "rate-limited",
+        "overloaded",
+        "event-log-full",
+        "store-unavailable",
+    ]
+    .iter()
+    .any(|code| failure.is(code))
 }
 
 fn tell(format: Format, told: &mut Told) -> Outcome<()> {
